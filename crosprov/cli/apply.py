@@ -1,0 +1,156 @@
+"""crosprov apply"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crosprov.cli.options import (
+    AcceptOption,
+    Format,
+    FormatOption,
+    LimitOption,
+    ParallelOption,
+    RoleOption,
+    TwinOption,
+    VerboseOption,
+)
+from crosprov.cli.plan import show_plan
+from crosprov.errors import UsageError
+
+if TYPE_CHECKING:
+    from crosprov.execution.apply import Report
+    from crosprov.planning.plan import Plan
+    from crosprov.session import Session
+
+EXAMPLES = """\
+Examples:
+
+\b
+  crosprov apply lab.yml                     show the plan, ask, apply, verify
+  crosprov apply lab.yml --yes               for CI
+  crosprov apply lab.yml --limit canary      begin with a few
+  crosprov apply lab.plan                    a saved plan, exactly, or not at all
+
+Exit status: 0 every host is as the inventory says, 3 a host no longer looks as it did when the
+plan was made, 4 some hosts failed or were not reached, 1 the inventory has problems, 64 wrong
+usage, 130 stopped by Ctrl-C.
+"""
+INTERRUPTED = 130
+
+
+def apply(
+    source: Annotated[
+        Path, typer.Argument(metavar="INVENTORY|PLANFILE", help="An inventory, or a saved plan.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and stop; nothing is written.")
+    ] = False,
+    limit: LimitOption = None,
+    role: RoleOption = None,
+    twin: TwinOption = False,
+    parallel: ParallelOption = 32,
+    accept_new_host_keys: AcceptOption = False,
+    format: FormatOption = Format.text,
+    verbose: VerboseOption = False,
+) -> None:
+    """Make the hosts what the inventory says: plan, show, ask, apply, verify."""
+    from crosprov.cli.session import open_session
+    from crosprov.planning.planfile import looks_like_plan
+
+    if looks_like_plan(source):
+        if limit or role or twin or accept_new_host_keys:
+            raise UsageError(
+                "a saved plan is applied exactly: --limit, --role, --twin and "
+                "--accept-new-host-keys do not go with it",
+                hint="make another plan with them",
+            )
+        raise typer.Exit(_apply_file(source, yes, dry_run, parallel, format, verbose))
+    session = open_session(source, limit, role, twin, parallel, accept_new_host_keys)
+    raise typer.Exit(_apply_inventory(session, yes, dry_run, format, verbose))
+
+
+def _apply_inventory(
+    session: Session, yes: bool, dry_run: bool, format: Format, verbose: bool
+) -> int:
+    from crosprov.report.progress import progress
+
+    if not (yes or dry_run):
+        _need_terminal()
+    with session.fleet() as fleet:
+        with progress(sys.stderr, len(session.chosen), "planning") as emit:
+            plan = session.plan(fleet, emit)
+        if not plan.empty or dry_run:
+            if format is Format.text or dry_run:
+                show_plan(plan, format, verbose)
+        if dry_run:
+            return 4 if plan.failures else 0
+        asked = not yes and not plan.empty
+        if asked and not _agreed(plan):
+            typer.echo("nothing was changed")
+            return 0
+        with progress(sys.stderr, len(plan.hosts), "applying") as emit:
+            # The person may have taken a while: what is applied must be what was shown.
+            report = session.apply(plan, fleet, emit, check_first=asked)
+    return _told(report, format, session.stop.is_set())
+
+
+def _apply_file(
+    path: Path, yes: bool, dry_run: bool, parallel: int, format: Format, verbose: bool
+) -> int:
+    import threading
+
+    from crosprov.planning.planfile import load
+    from crosprov.report.progress import progress
+    from crosprov.secrets import vault
+    from crosprov.session import apply_saved
+
+    plan = load(path, vault)
+    if format is Format.text or dry_run:
+        show_plan(plan, format, verbose)
+    if dry_run:
+        return 4 if plan.failures else 0
+    if not yes and not plan.empty:
+        _need_terminal()
+        if not _agreed(plan):
+            typer.echo("nothing was changed")
+            return 0
+    stop = threading.Event()
+    with progress(sys.stderr, len(plan.hosts), "applying") as emit:
+        report = apply_saved(plan, emit, parallel=parallel, stop=stop)
+    return _told(report, format, stop.is_set())
+
+
+def _need_terminal() -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "there is no terminal to ask on, and nothing is changed unasked",
+            hint="look at crosprov plan, then apply with --yes",
+        )
+
+
+def _agreed(plan: Plan) -> bool:
+    changed = sum(not host.empty for host in plan.hosts)
+    hosts = "1 host" if changed == 1 else f"{changed} hosts"
+    return typer.confirm(f"Apply this to {hosts}?", default=False)
+
+
+def _told(report: Report, format: Format, stopped: bool) -> int:
+    from crosprov.report.run_text import render
+    from crosprov.report.style import Style
+
+    if format is Format.json:
+        body = report.model_dump(mode="json")
+        from crosprov.cli.output import as_json
+
+        totals = {"converged": report.converged, "round_trips": report.round_trips}
+        typer.echo(as_json({**body, **totals}), nl=False)
+    else:
+        typer.echo(render(report, Style.of(sys.stdout)), nl=False)
+    if stopped:
+        return INTERRUPTED
+    return 0 if report.converged else 4

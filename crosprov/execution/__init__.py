@@ -1,0 +1,1 @@
+"""Observe hosts, carry plans out in waves, and report what happened as events."""

@@ -1,0 +1,79 @@
+"""Plan many hosts at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from crosprov import __version__
+from crosprov.errors import CrosprovError, HostError, PlanError
+from crosprov.execution.events import Connecting, Emit, Failed, Planned
+from crosprov.execution.fleet import Fleet
+from crosprov.execution.runner import Runner
+from crosprov.planning.plan import HostFailure, HostPlan, Plan
+from crosprov.planning.planner import HostModel, draw, propose
+from crosprov.transport.base import SshTarget
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A host of a run: how it is reached, and how its model is made when it is needed."""
+
+    target: SshTarget
+    model: Callable[[], HostModel]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a run is about."""
+
+    lab: str
+    inventory: str
+    subjects: Mapping[str, Subject]
+    waves: Sequence[Sequence[str]] = ()
+    twin: bool = False
+
+
+def plan_lab(scope: Scope, fleet: Fleet, runner: Runner, emit: Emit) -> Plan:
+    """Plan all hosts of a scope; a host that fails is listed, the others go on."""
+
+    def work(name: str) -> HostPlan | HostFailure:
+        return _plan_host(name, scope.subjects[name], fleet, emit)
+
+    results = runner.run({name: () for name in scope.subjects}, work).values()
+    return Plan(
+        crosprov=__version__,
+        lab=scope.lab,
+        inventory=scope.inventory,
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        twin=scope.twin,
+        hosts=tuple(r for r in results if isinstance(r, HostPlan)),
+        failures=tuple(r for r in results if isinstance(r, HostFailure)),
+        waves=tuple(tuple(wave) for wave in scope.waves),
+    )
+
+
+def failure_of(name: str, error: CrosprovError) -> HostFailure:
+    """Put an error into a plan."""
+    return HostFailure(
+        host=name, error=type(error).__name__, message=error.message, hint=error.hint
+    )
+
+
+def _plan_host(name: str, subject: Subject, fleet: Fleet, emit: Emit) -> HostPlan | HostFailure:
+    emit(Connecting(name))
+    started = time.monotonic()
+    try:
+        transport = fleet.transport(subject.target)
+        model = subject.model()
+        # Without answers yet: what will be asked is known before the first round trip.
+        first = draw(model, {})
+        plan = propose(model, transport, first)
+    except (HostError, PlanError, CrosprovError) as error:
+        emit(Failed(name, error))
+        return failure_of(name, error)
+    plan = plan.model_copy(update={"seconds": round(time.monotonic() - started, 3)})
+    emit(Planned(name, plan))
+    return plan

@@ -1,0 +1,1 @@
+"""Cheap questions to a host, each answered by one short POSIX shell command."""

@@ -1,0 +1,1 @@
+"""Turn an inventory file into a checked Lab, or into the list of all its problems."""

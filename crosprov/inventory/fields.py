@@ -1,0 +1,241 @@
+"""The kinds of values in an inventory, each with its check and its name in the reference."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, model_validator
+from pydantic.functional_validators import AfterValidator
+from pydantic.json_schema import WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from crosprov.inventory.section import Section
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Name a kind of value for the reference."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostRef:
+    """Mark a field that names a host which plays a role."""
+
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorRef:
+    """Mark a field that names an entry of `mirrors`."""
+
+
+def refusal(message: str, hint: str | None = None) -> PydanticCustomError:
+    """Make the error that a validator raises: a sentence without its subject, and a hint."""
+    return PydanticCustomError("refused", "{message}", {"message": message, "hint": hint})
+
+
+def _matching(pattern: str, message: str, hint: str | None = None) -> Callable[[str], str]:
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise refusal(message, hint)
+        return value
+
+    return check
+
+
+def _absolute(value: str) -> str:
+    if not value.startswith("/"):
+        raise refusal("must be an absolute path", f"write /{value.removeprefix('./')}")
+    if ".." in value.split("/") or "//" in value or "\n" in value or "\0" in value:
+        raise refusal("must be a path without .., // and line breaks")
+    if len(value) > 1 and value.endswith("/"):
+        raise refusal("must not end with a slash", f"write {value.rstrip('/')}")
+    return value
+
+
+def _mode(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        message = "must be a file mode in quotes: YAML reads it as a number"
+        raise refusal(message, f'write "{str(value).zfill(4)}"')
+    if isinstance(value, str) and not re.fullmatch(r"0?[0-7]{3}|[0-7]{4}", value):
+        raise refusal("must be a file mode in octal digits", 'write "0644"')
+    return value
+
+
+def _from_inventory(value: object, info: ValidationInfo) -> object:
+    """Resolve ~ and paths that are relative to the folder of the inventory."""
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str):
+        raise refusal("must be a path")
+    if not value or "\0" in value:
+        raise refusal("must be a path, not an empty text")
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError as error:
+        raise refusal(f"names a home directory that is not known here: {value}") from error
+    folder = info.context.get("folder") if info.context else None
+    return folder / path if folder else path
+
+
+def _existing(path: Path, info: ValidationInfo) -> Path:
+    if info.context and info.context.get("folder") and not path.is_file():
+        raise refusal(f"names a file that does not exist: {path}")
+    return path
+
+
+def _store(value: str) -> str:
+    if value.startswith("gs://"):
+        if not re.fullmatch(r"gs://[a-z0-9][a-z0-9._-]+[a-z0-9](/[^/\s]+)*", value):
+            raise refusal("must be gs://bucket or gs://bucket/prefix, without a slash at the end")
+        return value
+    if "://" in value:
+        raise refusal("must be an absolute folder or gs://bucket/prefix")
+    return _absolute(value)
+
+
+def _bucket_path(value: str) -> str:
+    if not value.startswith("gs://"):
+        message = "must be a Google Storage address"
+        raise refusal(message, "write gs://bucket/path, or local_path for a folder")
+    return _store(value)
+
+
+Port = Annotated[int, Field(ge=1, le=65535), Kind("port")]
+Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False), Kind("seconds")]
+AbsolutePath = Annotated[str, AfterValidator(_absolute), Kind("absolute path")]
+Mode = Annotated[str, BeforeValidator(_mode), Kind('octal mode in quotes, "0644"')]
+InventoryPath = Annotated[
+    Path,
+    BeforeValidator(_from_inventory),
+    WithJsonSchema({"type": "string", "minLength": 1}),
+    Kind("path, relative to the inventory"),
+]
+InventoryFile = Annotated[InventoryPath, AfterValidator(_existing)]
+AccountName = Annotated[
+    str,
+    AfterValidator(
+        _matching(
+            r"[a-z_][a-z0-9_-]{0,30}\$?",
+            "must be an account name: lower-case letters, digits, - and _, at most 32",
+        )
+    ),
+    Kind("account name"),
+]
+PackageName = Annotated[
+    str,
+    AfterValidator(
+        _matching(r"[a-z0-9][a-z0-9.+-]+(:[a-z0-9-]+)?", "must be the name of a Debian package")
+    ),
+    Kind("package name"),
+]
+UnitName = Annotated[
+    str,
+    AfterValidator(
+        _matching(
+            r"[A-Za-z0-9:_.\\@-]+\.(service|socket|timer|path|target|mount|slice)",
+            "must be the name of a systemd unit",
+            "write the ending too: nginx.service",
+        )
+    ),
+    Kind("systemd unit"),
+]
+SettingKey = Annotated[
+    str,
+    AfterValidator(
+        _matching(r"[A-Za-z_][A-Za-z0-9_.-]*", "must be a key of letters, digits, _, . and -")
+    ),
+    Kind("key"),
+]
+SettingValue = Annotated[
+    str,
+    AfterValidator(_matching(r"[^\n\r\0]*", "must be a single line")),
+    Kind("single line"),
+]
+Store = Annotated[str, AfterValidator(_store), Kind("absolute folder or gs://bucket/prefix")]
+BucketPath = Annotated[str, AfterValidator(_bucket_path), Kind("gs://bucket/path")]
+WebAddress = Annotated[
+    str,
+    AfterValidator(_matching(r"https?://[^\s/]+(/\S*)?", "must begin with https:// or http://")),
+    Kind("http(s) address"),
+]
+PlainName = Annotated[
+    str,
+    AfterValidator(
+        _matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "must be of letters, digits, ., - and _")
+    ),
+    Kind("name"),
+]
+
+
+Command = Annotated[
+    Annotated[str, Tag("text")] | Annotated[tuple[str, ...], Tag("words")],
+    Discriminator(lambda value: "text" if isinstance(value, str) else "words"),
+    Kind("text, or list of words"),
+]
+
+
+class SecretRef(Section):
+    """Say where a secret is found; the secret itself is never in the inventory."""
+
+    env: str | None = Field(
+        None,
+        min_length=1,
+        description="an environment variable of the controller",
+        examples=["LAB_PASSWORD"],
+    )
+    file: InventoryPath | None = Field(
+        None,
+        description="a file on the controller; one line break at its end is dropped",
+        examples=["secrets/dome-password"],
+    )
+    command: Command | None = Field(
+        None,
+        description="a command of the controller that prints the secret: text for a "
+        "shell, or a list of words",
+        examples=["pass show lab/dome"],
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> SecretRef:
+        given = [name for name in ("env", "file", "command") if getattr(self, name) is not None]
+        if len(given) != 1:
+            told = "none" if not given else " and ".join(given)
+            raise refusal(f"must have exactly one of env, file and command, but has {told}")
+        if self.command is not None and not self.command:
+            raise refusal("has an empty command")
+        return self
+
+    def describe(self) -> str:
+        """Name the source without its content: "env LAB_PASSWORD"."""
+        if self.command is not None:
+            words = self.command if isinstance(self.command, str) else " ".join(self.command)
+            return f"command {words}"
+        return f"env {self.env}" if self.env is not None else f"file {self.file}"
+
+
+def _only_reference(value: object) -> object:
+    if isinstance(value, Mapping | SecretRef):
+        return value
+    message = "must be a reference: a secret is never written into the inventory"
+    raise refusal(message, "write {env: NAME}, {file: PATH} or {command: …}")
+
+
+def _shape(value: Any) -> str:
+    return "reference" if isinstance(value, Mapping | SecretRef) else "text"
+
+
+Secret = Annotated[SecretRef, BeforeValidator(_only_reference), Kind("secret reference")]
+Text = Annotated[
+    Annotated[str, Tag("text")] | Annotated[SecretRef, Tag("reference")],
+    Discriminator(_shape),
+    Kind("text or secret reference"),
+]

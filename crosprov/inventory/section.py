@@ -1,0 +1,11 @@
+"""What every section of an inventory is: strict, frozen, without unknown keys."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Section(BaseModel):
+    """Hold one mapping of the inventory. Nothing is converted: 8080 is a number, "8080" is not."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

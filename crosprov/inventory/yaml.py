@@ -1,0 +1,153 @@
+"""Reading a YAML file into a document, with every syntax problem as a sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
+
+from crosprov.inventory.document import Array, Entry, Mark, Node, Plain, Scalar, Table
+from crosprov.inventory.findings import Findings
+
+MAX_VALUES = 200_000
+MERGE = "<<"
+
+_TAG = "tag:yaml.org,2002:"
+_START = Mark(1, 1)
+
+
+def parse(text: str, findings: Findings) -> Node | None:
+    """Parse one YAML 1.2 document; None when it is empty or cannot be read at all.
+
+    Anchors, aliases and merge keys are resolved. A key that is written twice, a tag of
+    another language, an alias inside its own anchor are noted in `findings`.
+    """
+    yaml = YAML(typ="safe", pure=True)
+    try:
+        root = yaml.compose(text)
+    except ReaderError as error:
+        findings.add(_position(text, error.position), "holds a character that YAML forbids")
+        return None
+    except MarkedYAMLError as error:
+        _syntax(error, findings)
+        return None
+    except YAMLError as error:
+        findings.add(_START, f"is not YAML: {error}")
+        return None
+    return _Reader(yaml.constructor, findings).read(root) if root is not None else None
+
+
+def _position(text: str, offset: int) -> Mark:
+    before = text[:offset]
+    return Mark(before.count("\n") + 1, offset - before.rfind("\n"))
+
+
+def _syntax(error: MarkedYAMLError, findings: Findings) -> None:
+    place = error.problem_mark or error.context_mark
+    mark = Mark(place.line + 1, place.column + 1) if place else _START
+    said = " ".join(str(part) for part in (error.context, error.problem) if part)
+    hint = None
+    if "'['" in said or "']'" in said:
+        hint = 'inside [ ] and { } a text with brackets needs quotes: {host: "10.0.1.[01:40]"}'
+    elif "'\\t'" in said:
+        hint = "indent with spaces, YAML forbids tabs"
+    elif "but found another document" in said:
+        hint = "one file is one lab: remove the line with ---"
+    findings.add(mark, f"is not YAML: {said}", hint=hint)
+
+
+class _Reader:
+    """Turn ruamel's nodes into ours; shared anchors become shared nodes."""
+
+    def __init__(self, constructor: Any, findings: Findings) -> None:
+        self._constructor = constructor
+        self._findings = findings
+        self._done: dict[int, tuple[Node, int]] = {}
+        self._open: set[int] = set()
+        self._size = 0
+
+    def read(self, node: Any) -> Node:
+        """Convert a node and count how many values it expands to."""
+        mark = Mark(node.start_mark.line + 1, node.start_mark.column + 1)
+        if id(node) in self._open:
+            self._findings.add(mark, f"the anchor {node.anchor} holds itself")
+            return Scalar(None, mark)
+        if id(node) not in self._done:
+            self._open.add(id(node))
+            outer, self._size = self._size, 1
+            converted = self._convert(node, mark)
+            self._done[id(node)] = (converted, self._size)
+            self._size = outer
+            self._open.discard(id(node))
+        converted, size = self._done[id(node)]
+        self._size += size
+        if self._size > MAX_VALUES:
+            message = f"anchors expand this to more than {MAX_VALUES} values"
+            self._findings.add(mark, message)
+            return Scalar(None, mark)
+        return converted
+
+    def _convert(self, node: Any, mark: Mark) -> Node:
+        if isinstance(node, MappingNode) and node.tag == f"{_TAG}map":
+            return self._table(node, mark)
+        if isinstance(node, SequenceNode) and node.tag == f"{_TAG}seq":
+            return Array(tuple(self.read(item) for item in node.value), mark)
+        if isinstance(node, ScalarNode):
+            return Scalar(self._plain(node, mark), mark)
+        return self._foreign(node, mark)
+
+    def _foreign(self, node: Any, mark: Mark) -> Scalar:
+        hint = "plain YAML only; a secret is written as {env: NAME}, {file: PATH} or {command: …}"
+        self._findings.add(mark, f"has the tag {node.tag}, which means nothing here", hint=hint)
+        return Scalar(None, mark)
+
+    def _plain(self, node: Any, mark: Mark) -> Plain:
+        value: Plain
+        match str(node.tag).removeprefix(_TAG):
+            case "str" | "timestamp":
+                value = node.value
+            case "null":
+                value = None
+            case "bool":
+                value = self._constructor.construct_yaml_bool(node)
+            case "int":
+                value = self._constructor.construct_yaml_int(node)
+            case "float":
+                value = float(self._constructor.construct_yaml_float(node))
+            case _:
+                value = self._foreign(node, mark).value
+        return value
+
+    def _table(self, node: Any, mark: Mark) -> Table:
+        merged: dict[str, Entry] = {}
+        own: dict[str, Entry] = {}
+        for key, value in node.value:
+            name, place = self._key(key), Mark(key.start_mark.line + 1, key.start_mark.column + 1)
+            if name is None:
+                self._findings.add(place, "a key must be a single word or text")
+            elif name == MERGE and key.tag == f"{_TAG}merge":
+                self._merge(self.read(value), place, merged)
+            elif name in own:
+                first = own[name].mark.line
+                self._findings.add(place, f"the key {name} is already used in line {first}")
+            else:
+                own[name] = Entry(self.read(value), place)
+        inherited = {key: entry for key, entry in merged.items() if key not in own}
+        return Table(inherited | own, mark)
+
+    @staticmethod
+    def _key(key: Any) -> str | None:
+        named = isinstance(key, ScalarNode) and key.tag != f"{_TAG}null"
+        return str(key.value) if named else None
+
+    def _merge(self, source: Node, place: Mark, merged: dict[str, Entry]) -> None:
+        tables = source.items if isinstance(source, Array) else (source,)
+        for table in tables:
+            if not isinstance(table, Table):
+                self._findings.add(place, "<< takes a mapping, or a list of mappings")
+                continue
+            for key, entry in table.entries.items():
+                merged.setdefault(key, entry)

@@ -1,0 +1,1 @@
+"""Pyinfra operations of our own, whose plans are exact and whose changes survive a crash."""

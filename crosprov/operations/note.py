@@ -1,0 +1,61 @@
+"""Let an operation say what its commands do, for an exact plan.
+
+To pyinfra a `Noted` command is an ordinary command, so our operations also run in its own
+program. To crosprov's planner it carries the change: resource, action, diff, restarts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from io import BytesIO
+
+from pyinfra.api import FileUploadCommand, StringCommand
+
+from crosprov.planning.plan import Action, Resource
+from crosprov.secrets import vault
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Describe the change that an operation's commands make."""
+
+    kind: str
+    name: str
+    action: Action
+    diff: str | None = None
+    before: dict[str, str | None] = field(default_factory=dict)
+    after: dict[str, str | None] = field(default_factory=dict)
+    restarts: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    undo: str | None = None
+
+    @property
+    def resource(self) -> Resource:
+        """Name the resource that changes."""
+        return Resource(kind=self.kind, name=self.name)
+
+
+class Noted(StringCommand):
+    """A shell command, and the note of the whole change that it begins."""
+
+    def __init__(self, command: str, note: Note) -> None:
+        super().__init__(command)
+        self.note = note
+
+
+class Content(FileUploadCommand):
+    """Bytes for a private file that an earlier command made; secrets stand in them as tokens."""
+
+    def __init__(self, content: bytes, dest: str) -> None:
+        super().__init__(BytesIO(vault.reveal(content)), dest)
+        self.content = content
+
+
+class LocalFile(FileUploadCommand):
+    """A large file of the controller, for a private file that an earlier command made."""
+
+    def __init__(self, source: str, size: int, sha256: str, dest: str) -> None:
+        super().__init__(source, dest)
+        self.source = source
+        self.size = size
+        self.sha256 = sha256

@@ -1,0 +1,1 @@
+"""Turn what a host should be, and what was observed on it, into an exact plan."""

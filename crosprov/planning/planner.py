@@ -1,0 +1,153 @@
+"""Make the exact plan of one host: draw, ask what is missing, draw again until nothing is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from crosprov.errors import HostBusy, HostSilent, PlanError, StalePlan
+from crosprov.planning.batch import Answer, Batch, BatchCut
+from crosprov.planning.lock import HELD, holder
+from crosprov.planning.plan import Change, HostPlan, Observation, Readiness
+from crosprov.secrets import vault
+
+if TYPE_CHECKING:
+    from crosprov.planning.engine import Drawing, RoleDeploy
+    from crosprov.transport.base import SshTarget, Transport
+
+_MOST_ROUNDS = 10
+_MOST_WAIT_FOR_LOCK = 120.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class HostModel:
+    """All that the planner needs to know of a host."""
+
+    name: str
+    deploys: Sequence[RoleDeploy]
+    target: SshTarget
+    state_dir: str = "/var/lib/crosprov"
+    data: Mapping[str, object] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    readiness: tuple[Readiness, ...] = ()
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Name the roles, in the order in which they are applied."""
+        return tuple(dict.fromkeys(deploy.role for deploy in self.deploys))
+
+
+def draw(model: HostModel, answers: Mapping[str, Answer]) -> Drawing:
+    """Draw a host's deploys once; see `crosprov.planning.engine.draw`."""
+    from crosprov.planning import engine
+
+    data = {**model.data, "crosprov_state_dir": model.state_dir}
+    return engine.draw(model.name, data, model.deploys, answers)
+
+
+def propose(model: HostModel, transport: Transport, first: Drawing | None = None) -> HostPlan:
+    """Plan a host over its transport.
+
+    `first` is a drawing without answers, made before the host was connected. Raises PlanError
+    when the deploys are wrong about the host, HostError when the host does not answer, HostBusy
+    when another run keeps it for over two minutes.
+    """
+    before = transport.round_trips
+    drawing = first if first is not None else draw(model, {})
+    answers: dict[str, Answer] = {}
+    lock = HELD.format(state=model.state_dir)
+    for _ in range(_MOST_ROUNDS):
+        answers |= _ask_when_free(model, transport, drawing, lock)
+        drawing = draw(model, answers)
+        if not drawing.missing:
+            return _plan(model, drawing, answers, transport.round_trips - before)
+    raise PlanError(
+        f"{model.name}: after {_MOST_ROUNDS} rounds the deploys still ask for more facts",
+        hint="a fact whose command differs at each call can never be answered",
+    )
+
+
+def ask(
+    name: str, transport: Transport, commands: Iterable[str], words: Mapping[str, str]
+) -> dict[str, Answer]:
+    """Ask a host all commands in one round trip; raises HostError when its answer is cut off."""
+    batch = Batch.of(commands)
+    done = transport.run("sh -s", stdin=batch.script)
+    try:
+        return batch.read(done.stdout, done.stderr)
+    except BatchCut as error:
+        asked = words.get(error.asked or "", "")
+        said = vault.mask(done.stderr.decode("utf-8", "replace")).strip().splitlines()
+        reason = f" (it said: {said[-1]})" if said else ""
+        where = f" while it was asked for {asked}" if asked else ""
+        raise HostSilent(
+            name, f"the answer ended early{where}, with status {done.status}{reason}",
+            hint="is there a POSIX shell `sh` on the host, and enough memory?",
+        ) from None  # fmt: skip
+
+
+def check_unchanged(plan: HostPlan, transport: Transport) -> None:
+    """Raise StalePlan, with the fact that differs, when the host is no longer as observed."""
+    words = {o.command: o.fact for o in plan.observed}
+    answers = ask(plan.host, transport, words, words)
+    changed = [o.fact for o in plan.observed if answers[o.command].digest != o.digest]
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise StalePlan(
+            f"{plan.host} no longer looks as it did when the plan was made: {changed[0]}{more}",
+            hint="make a new plan; nothing was changed",
+        )
+
+
+def _ask_when_free(
+    model: HostModel, transport: Transport, drawing: Drawing, lock: str
+) -> dict[str, Answer]:
+    """Ask what is missing; ask again as long as another run is at work on the host."""
+    deadline = time.monotonic() + _MOST_WAIT_FOR_LOCK
+    while True:
+        answers = ask(model.name, transport, [lock, *drawing.missing], drawing.asked)
+        owner = holder(answers.pop(lock))
+        if owner is None:
+            return answers
+        if time.monotonic() > deadline:
+            raise HostBusy(
+                model.name, f"another run has been at work on it for two minutes: {owner}",
+                hint="wait for it to end, or end it",
+            )  # fmt: skip
+        time.sleep(1.0)
+
+
+def _plan(
+    model: HostModel, drawing: Drawing, answers: Mapping[str, Answer], round_trips: int
+) -> HostPlan:
+    observed = (
+        Observation(fact=fact, command=command, digest=answers[command].digest)
+        for command, fact in drawing.asked.items()
+    )
+    return HostPlan(
+        host=model.name,
+        roles=model.roles,
+        state_dir=model.state_dir,
+        target=model.target,
+        needs=model.needs,
+        readiness=model.readiness,
+        changes=_merged(drawing.changes),
+        notices=tuple(drawing.notices),
+        observed=tuple(observed),
+        round_trips=round_trips,
+    )
+
+
+def _merged(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """Drop a change that a second role asks for in the very same way."""
+    seen: dict[str, Change] = {}
+    kept = []
+    for change in changes:
+        key = f"{change.resource}"
+        if change.resource.kind != "operation" and key in seen and seen[key].steps == change.steps:
+            continue
+        seen[key] = change
+        kept.append(change)
+    return tuple(kept)

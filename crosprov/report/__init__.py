@@ -1,0 +1,1 @@
+"""Word plans, events and results for people and for machines."""

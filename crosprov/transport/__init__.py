@@ -1,0 +1,1 @@
+"""Carry commands to hosts: over SSH, or to this machine."""

@@ -1,0 +1,1 @@
+"""Pyinfra deploys: what each role makes of a host."""
