@@ -122,6 +122,8 @@ def resolve(reference: Reference, base: Path, environ: Mapping[str, str] | None 
     Raises SecretError, which names the reference and never the value.
     """
     environ = os.environ if environ is None else environ
+    if len(reference) != 1:
+        raise SecretError("a secret needs exactly one of env, file and command")
     match dict(reference):
         case {"env": str(name)}:
             if name not in environ:

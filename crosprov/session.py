@@ -122,9 +122,9 @@ def apply_saved(
 def connect(target: SshTarget) -> Transport:
     """Connect to a host, or to this machine; raises HostError."""
     if target.local:
-        from crosprov.transport import local
+        from crosprov.transport.local import LocalTransport
 
-        return local.connect(target)
+        return LocalTransport(target.name, command_timeout=target.command_timeout)
     from crosprov.transport import ssh
 
     return ssh.connect(target)

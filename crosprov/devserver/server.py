@@ -25,23 +25,26 @@ import stat
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.utils import formatdate, mktime_tz, parsedate_tz
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from socketserver import TCPServer
+from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import parse_qs, unquote
 from xml.etree import ElementTree
 
 LONGEST_BODY = 1024 * 1024  # bytes of an update request; real ones have a few thousand
+LONGEST_PATH = 2048  # characters, so that no system call refuses it for its length
 IDLE_LIMIT = 60.0  # seconds that a connection may be silent
 GIGABYTE = 1000**3
 
 # Where an artifact lies once it is staged; patterns are alternatives. From the tables of
 # build_artifact.py in platform/dev (2018) and chromite (2022).
-ARTIFACTS: Dict[str, Tuple[str, ...]] = {
+ARTIFACTS: dict[str, tuple[str, ...]] = {
     "autotest": ("autotest",),
     "autotest_packages": ("autotest/packages",),
     "autotest_server_package": ("autotest_server_package.tar.bz2",),
@@ -64,7 +67,16 @@ ARTIFACTS: Dict[str, Tuple[str, ...]] = {
     "test_suites": ("autotest/test_suites",),
 }
 
-Query = Dict[str, str]
+# What the health report of the ChromiumOS dev server counts, and this one does not have.
+NEVER_STARTED = (
+    "staging_thread_count",
+    "apache_client_count",
+    "telemetry_test_count",
+    "gsutil_count",
+    "au_process_count",
+)
+
+Query = dict[str, str]
 
 log = logging.getLogger("devserver")
 
@@ -94,17 +106,19 @@ class Answer(NamedTuple):
 # --- paths: nothing outside of the static folder is ever opened ---------------------------
 
 
-def steps_of(path: str) -> List[str]:
+def steps_of(path: str) -> list[str]:
     """Split a decoded path; raises Refused where it could lead out of its folder."""
     if "\0" in path:
         raise Refused(HTTPStatus.BAD_REQUEST, "the path holds a NUL")
     steps = [step for step in path.split("/") if step not in ("", ".")]
+    if len(path) > LONGEST_PATH or any(len(os.fsencode(step)) > 255 for step in steps):
+        raise Refused(HTTPStatus.NOT_FOUND, "the path is longer than any of a file")
     if ".." in steps:
         raise Refused(HTTPStatus.NOT_FOUND, "the path leads out of the static folder")
     return steps
 
 
-def inside(root: Path, steps: List[str]) -> Path:
+def inside(root: Path, steps: list[str]) -> Path:
     """Give the real path of what lies below the root; links that lead out are refused."""
     found = Path(os.path.realpath(root.joinpath(*steps)))
     if found != root and root not in found.parents:
@@ -112,7 +126,7 @@ def inside(root: Path, steps: List[str]) -> Path:
     return found
 
 
-def open_file(root: Path, steps: List[str]) -> Tuple[BinaryIO, os.stat_result]:
+def open_file(root: Path, steps: list[str]) -> tuple[BinaryIO, os.stat_result]:
     """Open a regular file below the root; raises Refused when there is none."""
     missing = Refused(HTTPStatus.NOT_FOUND, f"there is no file /static/{'/'.join(steps)}")
     try:
@@ -124,7 +138,7 @@ def open_file(root: Path, steps: List[str]) -> Tuple[BinaryIO, os.stat_result]:
     if not stat.S_ISREG(status.st_mode):
         os.close(number)
         raise missing
-    return os.fdopen(number, "rb", buffering=0), status  # type: ignore[return-value]
+    return os.fdopen(number, "rb", buffering=0), status
 
 
 # --- HTTP: conditional requests and ranges (RFC 9110, sections 13 and 14) ------------------
@@ -147,7 +161,7 @@ def unchanged_since(header: str, modified: float) -> bool:
     return parsed is not None and int(modified) <= mktime_tz(parsed)
 
 
-def range_of(header: str, size: int) -> Optional[Tuple[int, int]]:
+def range_of(header: str, size: int) -> tuple[int, int] | None:
     """Give first byte and count of a Range header, None when the whole file is the answer.
 
     Several ranges are answered with the whole, as RFC 9110 allows. Raises Refused when the
@@ -210,25 +224,24 @@ class Builds:
             if "/" in name or name in (".", ".."):
                 raise bad(f"{name} is not the name of a file of a build")
         folder = self.folder(query)
-        return all(_any_of(folder, ARTIFACTS[name]) for name in artifacts) and all(
-            (folder / name).is_file() for name in names
+        return all(self._any(folder, ARTIFACTS[name]) for name in artifacts) and all(
+            (folder / name).is_file() and self._serves(folder / name) for name in names
         )
 
-    def listing(self, query: Query) -> Optional[List[Dict[str, Any]]]:
+    def _any(self, folder: Path, patterns: tuple[str, ...]) -> bool:
+        return any(self._serves(path) for pattern in patterns for path in folder.glob(pattern))
+
+    def _serves(self, path: Path) -> bool:
+        return self.root in Path(os.path.realpath(path)).parents
+
+    def listing(self, query: Query) -> list[dict[str, Any]] | None:
         """List the files of a build, None when it is not there."""
         folder = self.folder(query)
         if not folder.is_dir():
             return None
-        found = []
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            status = path.stat()
-            found.append({
-                "name": str(path.relative_to(folder)),
-                "size": status.st_size,
-                "accessed": _time(status.st_atime),
-                "modified": _time(status.st_mtime),
-            })  # fmt: skip
-        return found
+        paths = [Path(above, name) for above, _, names in os.walk(folder) for name in names]
+        described = (_described(path, folder) for path in sorted(paths))
+        return [file for file in described if file is not None]
 
     def latest(self, query: Query) -> str:
         """Name the newest version of a target, such as eve-release."""
@@ -248,17 +261,29 @@ class Builds:
         return max(names, key=version_key)
 
 
-def version_key(name: str) -> List[Tuple[int, int, str]]:
+def version_key(name: str) -> list[tuple[int, int, str]]:
     """Order versions as people do: numbers by value, and before any word."""
     parts = re.findall(r"[0-9]+|[A-Za-z]+", name)
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
 
 
-def _any_of(folder: Path, patterns: Tuple[str, ...]) -> bool:
-    return any(next(folder.glob(pattern), None) is not None for pattern in patterns)
+def _described(path: Path, folder: Path) -> dict[str, Any] | None:
+    """Describe a regular file of a build, None for what is none or has just gone."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return {
+        "name": str(path.relative_to(folder)),
+        "size": status.st_size,
+        "accessed": _time(status.st_atime),
+        "modified": _time(status.st_mtime),
+    }
 
 
-def _list(query: Query, key: str) -> List[str]:
+def _list(query: Query, key: str) -> list[str]:
     return [word for word in query.get(key, "").split(",") if word]
 
 
@@ -320,8 +345,6 @@ class Handler(BaseHTTPRequestHandler):
 
     server: DevServer
     protocol_version = "HTTP/1.1"
-    server_version = "crosprov-devserver"
-    sys_version = ""
     timeout = IDLE_LIMIT
 
     def do_GET(self) -> None:
@@ -339,7 +362,7 @@ class Handler(BaseHTTPRequestHandler):
             respond()
         except Refused as refused:
             self._refuse(refused)
-        except (ConnectionError, socket.timeout):
+        except (ConnectionError, socket.timeout):  # noqa: UP041 - they differ in Python 3.9
             self.close_connection = True  # the client went away
         except Exception:
             log.exception("%s %s failed", self.command, self.path)
@@ -394,7 +417,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             raise Refused(HTTPStatus.NOT_FOUND, f"there is nothing at /{'/'.join(steps)}")
 
-    def _split(self) -> Tuple[str, Query]:
+    def _split(self) -> tuple[str, Query]:
         raw, _, rest = self.path.partition("?")
         query = {key: values[-1] for key, values in parse_qs(rest).items()}
         if any("\0" in value for value in query.values()):
@@ -411,7 +434,7 @@ class Handler(BaseHTTPRequestHandler):
             )
         return self.rfile.read(int(length))
 
-    def _static(self, steps: List[str]) -> None:
+    def _static(self, steps: list[str]) -> None:
         file, status = open_file(self.server.builds.root, steps)
         with file:
             etag = etag_of(status)
@@ -442,7 +465,7 @@ class Handler(BaseHTTPRequestHandler):
         since = self.headers.get("If-Modified-Since")
         return since is not None and unchanged_since(since, status.st_mtime)
 
-    def _range(self, etag: str, status: os.stat_result) -> Optional[Tuple[int, int]]:
+    def _range(self, etag: str, status: os.stat_result) -> tuple[int, int] | None:
         wanted = self.headers.get("Range")
         condition = self.headers.get("If-Range")
         if wanted is None or (
@@ -457,7 +480,7 @@ class Handler(BaseHTTPRequestHandler):
         self,
         answer: Answer,
         status: HTTPStatus = HTTPStatus.OK,
-        headers: Optional[Dict[str, str]] = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         described = {
             "Content-Type": answer.content_type,
@@ -468,7 +491,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(answer.body)
 
-    def _head(self, status: HTTPStatus, headers: Dict[str, str]) -> None:
+    def _head(self, status: HTTPStatus, headers: dict[str, str]) -> None:
         self.answered = True
         self.send_response(status)
         for name, value in headers.items():
@@ -478,14 +501,16 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
 
-    def send_error(
-        self, code: int, message: Optional[str] = None, explain: Optional[str] = None
-    ) -> None:
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer what the base class refuses (a malformed request) in our own words."""
         self.close_connection = True
         status = HTTPStatus(code)
         words = f"{message or status.phrase} (this dev server answers GET, HEAD and POST)"
         self._send(_json({"error": words}), status)
+
+    def version_string(self) -> str:
+        """Name the program, not its version or Python's."""
+        return "crosprov-devserver"
 
     def log_message(self, format: str, *args: Any) -> None:
         log.info("%s %s", self.address_string(), (format % args).encode("unicode_escape").decode())
@@ -507,24 +532,17 @@ class DevServer(ThreadingHTTPServer):
         if self.address_family == socket.AF_INET6:
             only_v6 = self.server_address[0] != "::"
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_v6)
-        # The base class looks its own name up in DNS, which may take long; nobody needs it.
-        socket_server_bind(self)
+        # HTTPServer looks its own name up in DNS here, which may take long; nobody needs it.
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log what goes wrong outside of an answer; clients that go away are no news."""
-        if not isinstance(sys.exc_info()[1], (ConnectionError, socket.timeout)):
+        if not isinstance(sys.exc_info()[1], (ConnectionError, socket.timeout)):  # noqa: UP041
             log.exception("the connection of %s failed", client_address[0])
 
 
-def socket_server_bind(server: DevServer) -> None:
-    """Bind as socketserver does."""
-    server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.socket.bind(server.server_address)
-    server.server_address = server.socket.getsockname()
-    server.server_name, server.server_port = server.server_address[:2]
-
-
-def _family(address: str) -> Tuple[socket.AddressFamily, str]:
+def _family(address: str) -> tuple[socket.AddressFamily, str]:
     if address:
         return (socket.AF_INET6 if ":" in address else socket.AF_INET), address
     try:
@@ -549,18 +567,14 @@ def index(builds: Builds, query: Query, as_json: bool) -> Answer:
 
 
 def check_health(builds: Builds, query: Query, as_json: bool) -> Answer:
-    """Report free space in GB, and how much is under way."""
+    """Report free space in GB, and that no helpers are at work."""
     try:
         free = shutil.disk_usage(builds.root).free / GIGABYTE
     except OSError as error:
         raise Refused(
             HTTPStatus.SERVICE_UNAVAILABLE, f"the static folder cannot be read: {error.strerror}"
         ) from None
-    counters = ("staging_thread_count", "apache_client_count", "telemetry_test_count")
-    counters += ("gsutil_count", "au_process_count")  # this server starts none of these
-    report: Dict[str, float] = {"free_disk": round(free, 3), **dict.fromkeys(counters, 0)}
-    report["client_count"] = max(threading.active_count() - 1, 0)
-    return _json(report)
+    return _json({"free_disk": round(free, 3), **dict.fromkeys(NEVER_STARTED, 0)})
 
 
 def list_image_dir(builds: Builds, query: Query, as_json: bool) -> Answer:
@@ -588,7 +602,7 @@ def latestbuild(builds: Builds, query: Query, as_json: bool) -> Answer:
     return _json({"latest": latest}) if as_json else _text(latest)
 
 
-CALLS: Dict[str, Callable[[Builds, Query, bool], Answer]] = {
+CALLS: dict[str, Callable[[Builds, Query, bool], Answer]] = {
     call.__name__: call for call in (index, check_health, list_image_dir, is_staged, latestbuild)
 }
 
@@ -609,7 +623,7 @@ def _content_type(name: str) -> str:
 # --- the program ---------------------------------------------------------------------------
 
 
-def options(argv: Optional[List[str]] = None) -> argparse.Namespace:
+def options(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line; unknown options end the program with status 2."""
     parser = argparse.ArgumentParser(description="Serve staged ChromiumOS builds.")
     add = parser.add_argument
@@ -625,7 +639,7 @@ def options(argv: Optional[List[str]] = None) -> argparse.Namespace:
     return chosen
 
 
-def main(argv: Optional[List[str]] = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then leave with status 0."""
     chosen = options(argv)
     root = Path(os.path.realpath(chosen.static_dir))
@@ -646,7 +660,7 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 
 @contextmanager
-def _noted(path: Optional[str], number: int) -> Iterator[None]:
+def _noted(path: str | None, number: int) -> Iterator[None]:
     """Keep a number in a file for a while; a reader never sees half of it."""
     if path is None:
         yield
@@ -663,7 +677,7 @@ def _noted(path: Optional[str], number: int) -> Iterator[None]:
         Path(path).unlink(missing_ok=True)
 
 
-def _log_to(path: Optional[str]) -> None:
+def _log_to(path: str | None) -> None:
     handler: logging.Handler = logging.StreamHandler(sys.stdout)
     if path:
         handler = TimedRotatingFileHandler(path, when="H", interval=12, backupCount=28)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pyinfra.api import FactBase
@@ -50,6 +50,41 @@ _ABSENT = PathState(Kind.ABSENT)
 _NO_PARENT = PathState(Kind.ABSENT, parent=False)
 
 
+def path_question(name: str, expect: str = "", limit: int = SHOWN_LIMIT) -> str:
+    """Give the command that observes a path, which is one quoted word of the shell."""
+    content = (
+        f'h=$(sha256sum < {name}) || exit 1; h=${{h%% *}}; echo "$h"; '
+        f'set -- $s; [ "$h" = \'{expect}\' ] || [ "$6" -gt {limit} ] || base64 {name}'
+    )
+    # A device or a pipe is a "special file" to stat, and must never be read.
+    return (
+        f"p={name}; if s=$(LC_ALL=C stat -c '%a %U %u %G %g %s %F' \"$p\" 2>/dev/null); then "
+        'echo "$s"; '
+        'case "$s" in *"symbolic link") readlink "$p";; '
+        f"*regular*file) {content if limit else ':'};; esac; "
+        'elif [ -e "$p" ] || [ -L "$p" ]; then stat "$p"; exit 1; '
+        'elif d=${p%/*}; [ -d "${d:-/}" ]; then echo absent; '
+        "else echo no-parent; fi"
+    )
+
+
+def path_state(output: list[str]) -> PathState:
+    """Read the answer to `path_question`."""
+    head, *rest = output
+    if head == "absent":
+        return _ABSENT
+    if head == "no-parent":
+        return _NO_PARENT
+    mode, user, uid, group, gid, size, kind = head.split(" ", 6)
+    state = PathState(_kind(kind), mode.zfill(4), user, uid, group, gid, int(size))
+    if state.kind is Kind.LINK:
+        return replace(state, target="\n".join(rest))
+    if state.kind is Kind.FILE and rest:
+        body = base64.b64decode("".join(rest[1:])) if rest[1:] or state.size == 0 else None
+        return replace(state, sha256=rest[0], content=body)
+    return state
+
+
 class PathFact(FactBase[PathState]):
     """Observe a path: `expect` is the sha256 that makes its content uninteresting."""
 
@@ -57,39 +92,14 @@ class PathFact(FactBase[PathState]):
 
     def command(self, path: str, expect: str = "", limit: int = SHOWN_LIMIT) -> str:
         """Give the command; `limit` 0 asks for no content, and not for its digest either."""
-        name = shlex.quote(path)
-        content = (
-            f'h=$(sha256sum < {name}) || exit 1; h=${{h%% *}}; echo "$h"; '
-            f'set -- $s; [ "$h" = \'{expect}\' ] || [ "$6" -gt {limit} ] || base64 {name}'
-        )
-        return (
-            f"if s=$(LC_ALL=C stat -c '%a %U %u %G %g %s %F' {name} 2>/dev/null); then "
-            'echo "$s"; '
-            f'case "$s" in *"symbolic link") readlink {name};; '
-            f"*file) {content if limit else ':'};; esac; "
-            f"elif [ -e {name} ] || [ -L {name} ]; then stat {name}; exit 1; "
-            f"elif [ -d {shlex.quote(path.rpartition('/')[0] or '/')} ]; then echo absent; "
-            "else echo no-parent; fi"
-        )
+        return path_question(shlex.quote(path), expect, limit)
 
     @staticmethod
     def default() -> PathState:
         return _ABSENT
 
     def process(self, output: list[str]) -> PathState:
-        head, *rest = output
-        if head == "absent":
-            return _ABSENT
-        if head == "no-parent":
-            return _NO_PARENT
-        mode, user, uid, group, gid, size, kind = head.split(" ", 6)
-        state = PathState(_kind(kind), mode.zfill(4), user, uid, group, gid, int(size))
-        if state.kind is Kind.LINK:
-            return _replace(state, target="\n".join(rest))
-        if state.kind is Kind.FILE and rest:
-            body = base64.b64decode("".join(rest[1:])) if rest[1:] or state.size == 0 else None
-            return _replace(state, sha256=rest[0], content=body)
-        return state
+        return path_state(output)
 
 
 def _kind(words: str) -> Kind:
@@ -97,8 +107,3 @@ def _kind(words: str) -> Kind:
         return Kind.FILE
     return {"directory": Kind.DIRECTORY, "symbolic link": Kind.LINK}.get(words, Kind.OTHER)
 
-
-def _replace(state: PathState, **changes: object) -> PathState:
-    from dataclasses import replace
-
-    return replace(state, **changes)  # type: ignore[arg-type]

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 from pyinfra.api import FactBase
 
+from crosprov.facts.files import Kind, PathState, path_question, path_state
+
+KEYS_LIMIT = 1024 * 1024  # bytes of a file of authorized keys that is read
+
 
 @dataclass(frozen=True, slots=True)
 class UserState:
@@ -59,3 +63,39 @@ class UserFact(FactBase[UserState]):
             groups=frozenset(said.get("groups", [""])[0].split()),
             known_groups=known,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class KeysState:
+    """Where an account's authorized keys are looked for, and what stands there."""
+
+    path: str
+    file: PathState
+    linked: bool = False  # the directory is a link, so that root must not write through it
+
+
+class KeysFact(FactBase[KeysState]):
+    """Observe an account's authorized keys; `home` is where it will be when it is made."""
+
+    title = "authorized keys of"
+
+    def command(self, user: str, home: str = "") -> str:
+        name = shlex.quote(user)
+        find = (
+            f"h=$(getent passwd {name} | cut -d: -f6); "
+            "[ -n \"$h\" ] || h=$(useradd -D 2>/dev/null | sed -n 's/^HOME=//p')/" + name + "; "
+        )
+        if home:
+            find = f"h={shlex.quote(home)}; "
+        return (
+            find + 'echo "$h/.ssh/authorized_keys"; '
+            '[ ! -L "$h/.ssh" ] && echo plain || echo linked; '
+            + path_question('"$h/.ssh/authorized_keys"', limit=KEYS_LIMIT)
+        )
+
+    @staticmethod
+    def default() -> KeysState:
+        return KeysState("", PathState(Kind.ABSENT))
+
+    def process(self, output: list[str]) -> KeysState:
+        return KeysState(output[0], path_state(output[2:]), output[1] == "linked")

@@ -39,7 +39,7 @@ def check_roles(lab: Lab, known: Mapping[str, tuple[str, ...]], findings: Findin
     """
     for host in lab.hosts.values():
         played = known[host.name]
-        if not played:
+        if not played and not findings.concern(host.name):
             hint = f"give it a section: {', '.join(roles.available())}"
             findings.add(host.source.mark, "plays no role", host=host.name, hint=hint)
         for role in played:

@@ -47,6 +47,10 @@ class Findings:
     def __bool__(self) -> bool:
         return bool(self._found)
 
+    def concern(self, *hosts: str) -> bool:
+        """Tell whether a problem names one of these hosts."""
+        return any(host in told for told in self._found.values() for host in hosts)
+
     def problems(self) -> tuple[Problem, ...]:
         """Return the problems in the order of the file."""
         by_place = sorted(self._found.items(), key=lambda found: found[0][:2])

@@ -16,7 +16,7 @@ _NUMBERED = re.compile(r"(.*?)(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Hold hosts of one wave that differ in their number only, like dut01…dut40."""
+    """Hold hosts of one wave that differ in their numbers only, like dut01…dut40."""
 
     hosts: tuple[Host, ...]
     targets: tuple[str, ...]
@@ -79,7 +79,7 @@ def _clusters(lab: Lab, wave: Iterable[str]) -> Iterator[Cluster]:
         host = lab.hosts[name]
         numbered = _NUMBERED.fullmatch(name)
         prefix = numbered.group(1) if numbered else name
-        return prefix, tuple(host.roles), frozenset(lab.targets[name])
+        return prefix, tuple(host.roles), set(lab.targets[name]), set(lab.referrers[name])
 
     for _, names in groupby(wave, key=likeness):
         alike = list(names)

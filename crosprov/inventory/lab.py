@@ -83,6 +83,14 @@ class Lab:
     mirrors: Mapping[str, Mirror]
     edges: tuple[Edge, ...] = ()
 
+    @cached_property
+    def referrers(self) -> Mapping[str, tuple[str, ...]]:
+        """The hosts that refer to each host."""
+        found: dict[str, dict[str, None]] = {name: {} for name in self.hosts}
+        for edge in self.edges:
+            found[edge.target][edge.host] = None
+        return {name: tuple(hosts) for name, hosts in found.items()}
+
     @property
     def folder(self) -> Path:
         """The folder of the inventory, which its relative paths start from."""

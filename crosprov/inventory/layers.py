@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from crosprov.inventory.document import Array, Entry, Mark, Node, Scalar, Table, kind
+from crosprov.inventory.document import Array, Entry, Mark, Node, Path, Scalar, Table, kind
 from crosprov.inventory.findings import Findings, suggest
 from crosprov.inventory.ranges import RangeError, expand_value, holds_range
 
@@ -65,41 +65,45 @@ def _merged(below: Table, above: Table) -> Table:
     return Table(entries, above.mark)
 
 
-def paired(node: Node, index: int, count: int) -> Node:
+class MisfitRange(Exception):
+    """A range of a value that does not go with the range of the host's name."""
+
+    def __init__(self, mark: Mark, path: Path, error: RangeError) -> None:
+        super().__init__(error.message)
+        self.mark = mark
+        self.path = path
+        self.error = error
+
+
+def paired(node: Node, index: int, count: int, path: Path = ()) -> Node:
     """Give the host at `index` of a range of `count` its own part of every range in its values.
 
     Raises MisfitRange for a range of another length, and for one that cannot be expanded.
     """
     match node:
         case Scalar(value=str() as text) if holds_range(text):
-            return Scalar(_choose(text, index, count, node), node.mark)
+            try:
+                return Scalar(_choose(text, index, count), node.mark)
+            except RangeError as error:
+                raise MisfitRange(node.mark, path, error) from error
         case Array(items=items):
-            return Array(tuple(paired(item, index, count) for item in items), node.mark)
+            places = enumerate(items)
+            return Array(
+                tuple(paired(item, index, count, (*path, place)) for place, item in places),
+                node.mark,
+            )
         case Table():
             entries = {
-                key: Entry(paired(entry.node, index, count), entry.mark)
+                key: Entry(paired(entry.node, index, count, (*path, key)), entry.mark)
                 for key, entry in node.entries.items()
             }
             return Table(entries, node.mark)
     return node
 
 
-class MisfitRange(Exception):
-    """A range of a value that does not go with the range of the host's name."""
-
-    def __init__(self, mark: Mark, error: RangeError) -> None:
-        super().__init__(error.message)
-        self.mark = mark
-        self.error = error
-
-
-def _choose(text: str, index: int, count: int, node: Scalar) -> str:
-    try:
-        values = expand_value(text)
-    except RangeError as error:
-        raise MisfitRange(node.mark, error) from error
+def _choose(text: str, index: int, count: int) -> str:
+    values = expand_value(text)
     if len(values) != count:
         message = f"stands for {len(values)} values, but the name stands for {count} hosts"
-        hint = "both ranges must have the same length"
-        raise MisfitRange(node.mark, RangeError(message, hint))
+        raise RangeError(message, "both ranges must have the same length")
     return values[index]

@@ -57,7 +57,9 @@ class _Membership:
             return frozenset()
         found: set[str] = set()
         for name in names:
-            if name in self._open:
+            if name in self._hosts:
+                found.add(name)
+            elif name in self._open:
                 circle = " -> ".join([*self._open[self._open.index(name) :], name])
                 self._findings.add(mark, f"makes a circle of groups: {circle}", field=field)
             elif name in self._groups:

@@ -114,8 +114,8 @@ def _named(root: Table, name: str, findings: Findings) -> dict[str, Entry]:
 
 def _hosts(root: Table, known: Collection[str], findings: Findings) -> dict[str, HostOutline]:
     table = _table(root, "hosts", findings)
-    if not table.entries:
-        entry = root.entries.get("hosts")
+    entry = root.entries.get("hosts")
+    if not table.entries and (entry is None or not isinstance(entry.node, Array)):
         mark = entry.mark if entry else root.mark
         findings.add(mark, "names no host", field="hosts", hint="write hosts: {name: {…}}")
     hosts: dict[str, HostOutline] = {}
@@ -157,11 +157,11 @@ def _paired(key: str, own: Table, place: int, count: int, findings: Findings) ->
         role = roles.available().get(name)
         try:
             pairs = role is None or role.pairs_ranges
-            node = paired(entry.node, place, count) if pairs else entry.node
+            node = paired(entry.node, place, count, (name,)) if pairs else entry.node
             entries[name] = Entry(node, entry.mark)
         except MisfitRange as misfit:
-            error = misfit.error
-            findings.add(misfit.mark, error.message, host=key, field=name, hint=error.hint)
+            error, field = misfit.error, ".".join(map(str, misfit.path))
+            findings.add(misfit.mark, error.message, host=key, field=field, hint=error.hint)
             entries[name] = Entry(Table({}, entry.mark), entry.mark)
     return Table(entries, own.mark)
 

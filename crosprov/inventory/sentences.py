@@ -46,6 +46,11 @@ def _number(value: Any, context: Mapping[str, Any]) -> Words:
     return f"must be a whole number, but it is {describe(value)}", hint
 
 
+def _mapping(value: Any, context: Mapping[str, Any]) -> Words:
+    hint = "write {} for one without keys" if value is None else None
+    return f"must be a mapping, but it is {describe(value)}", hint
+
+
 def _truth(value: Any, context: Mapping[str, Any]) -> Words:
     return f"must be true or false, but it is {describe(value)}", "write true or false"
 
@@ -84,9 +89,9 @@ WORDS: Mapping[str, Callable[[Any, Mapping[str, Any]], Words]] = {
     "finite_number": _fixed("must be a finite number"),
     "bool_type": _truth,
     "tuple_type": _list,
-    "mapping_type": _is_wrong("a mapping"),
-    "dict_type": _is_wrong("a mapping"),
-    "model_type": _is_wrong("a mapping"),
+    "mapping_type": _mapping,
+    "dict_type": _mapping,
+    "model_type": _mapping,
     "literal_error": _choice,
     "greater_than": _limit("above", "gt"),
     "greater_than_equal": _limit("at least", "ge"),
@@ -131,7 +136,7 @@ def _real(tree: Node, loc: Path) -> Path:
 def _meaning(model: type[Section], where: Path, name: str) -> str | None:
     section = section_at(model, where)
     field = section.model_fields.get(name) if section else None
-    return f"{name} is {field.description}" if field and field.description else None
+    return f"{name}: {field.description}" if field and field.description else None
 
 
 def _nearest(model: type[Section], path: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -11,11 +12,15 @@ from crosprov.inventory.names import address_fault
 from crosprov.inventory.ranges import holds_range
 from crosprov.inventory.section import Section
 
+_IPV4 = re.compile(r"\d+(\.\d+){3}")
+
 
 def _address(value: str) -> str:
     if fault := address_fault(value):
         hint = None
-        if holds_range(value):
+        if _IPV4.fullmatch(value):
+            hint = "four numbers from 0 to 255, without leading zeros"
+        elif holds_range(value):
             hint = "a range needs a host whose own name has a range of the same length"
         elif "@" in value:
             hint = "the account goes into user"
@@ -30,7 +35,7 @@ def _jump(value: str) -> str:
         address = hop.rsplit("@", 1)[-1]
         host, _, port = address.partition(":")
         if address_fault(host) or not (port.isdigit() or not port):
-            message = f"has a hop that is not [user@]host[:port]: {hop or 'nothing'}"
+            message = f"has a hop that is not [user@]host[:port]: {hop.strip() or 'nothing'}"
             raise refusal(message, "several hops are separated by commas, without spaces")
     return value
 
@@ -69,7 +74,9 @@ class SshSettings(Section):
         description="become root with sudo, which must not ask for a password",
         examples=[True],
     )
-    connect_timeout: Seconds = Field(
-        10.0, description="limit for making a connection", examples=[10]
+    connect_timeout: Seconds | None = Field(
+        None,
+        description="limit for making a connection; without it what ~/.ssh/config says, or 10",
+        examples=[10],
     )
     command_timeout: Seconds = Field(600.0, description="limit for one command", examples=[600])

@@ -97,12 +97,12 @@ class _Reader:
             return Array(tuple(self.read(item) for item in node.value), mark)
         if isinstance(node, ScalarNode):
             return Scalar(self._plain(node, mark), mark)
-        return self._foreign(node, mark)
+        self._foreign(node, mark)
+        return Scalar(None, mark)
 
-    def _foreign(self, node: Any, mark: Mark) -> Scalar:
+    def _foreign(self, node: Any, mark: Mark) -> None:
         hint = "plain YAML only; a secret is written as {env: NAME}, {file: PATH} or {command: …}"
         self._findings.add(mark, f"has the tag {node.tag}, which means nothing here", hint=hint)
-        return Scalar(None, mark)
 
     def _plain(self, node: Any, mark: Mark) -> Plain:
         value: Plain
@@ -118,7 +118,8 @@ class _Reader:
             case "float":
                 value = float(self._constructor.construct_yaml_float(node))
             case _:
-                value = self._foreign(node, mark).value
+                self._foreign(node, mark)
+                value = node.value
         return value
 
     def _table(self, node: Any, mark: Mark) -> Table:

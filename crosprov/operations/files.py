@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ from crosprov.operations.note import Content, Note, Noted
 from crosprov.planning.plan import Action
 
 _KEPT_LIMIT = 1024 * 1024  # bytes of a replaced file that are kept on the host
+_UNIT_FILE = re.compile(
+    r"/(?:etc|run|usr/lib|usr/local/lib|lib)/systemd/system/"
+    r"(?:(?P<dropped_into>[^/]+)\.d/[^/]+\.conf|(?P<unit>[^/]+\.[a-z]+))"
+)
 Commands = Iterator[PyinfraCommand]
 
 
@@ -78,7 +83,7 @@ def write(target: Target, seen: PathState) -> Commands:
     same_access = seen.mode == target.mode and seen.owned_by(target.user, target.group)
     if same_content and same_access and not unknown:
         return
-    effects().restarts.update(dict.fromkeys(target.restarts, target.sha256))
+    _record(target)
     note = _note(target, seen, same_content=same_content, unknown=unknown)
     if same_content:
         yield Noted(remember_restarts(target.restarts, target.sha256) + _access(target), note)
@@ -102,6 +107,24 @@ def _replace(target: Target, seen: PathState, note: Note) -> Commands:
         + remember_restarts(target.restarts, target.sha256)
         + f"mv -f {name} {shlex.quote(target.path)}"
     )
+
+
+def _record(target: Target) -> None:
+    known = effects()
+    known.restarts.update(dict.fromkeys(target.restarts, target.sha256))
+    known.written[target.path] = PathState(
+        Kind.FILE, target.mode.zfill(4), target.user, target.user, target.group, target.group,
+        len(target.content), target.sha256, target.content,
+    )  # fmt: skip
+    unit = unit_of(target.path)
+    if unit is not None:
+        known.units.add(unit)
+
+
+def unit_of(path: str) -> str | None:
+    """Name the systemd unit that a path is the file or a drop-in of, None for other paths."""
+    found = _UNIT_FILE.fullmatch(path)
+    return (found["unit"] or found["dropped_into"]) if found else None
 
 
 def _access(target: Target) -> str:
@@ -238,6 +261,7 @@ def absent(path: str, *, restarts: Sequence[str] = (), shipped_by: str | None = 
     if seen.kind in (Kind.DIRECTORY, Kind.OTHER):
         raise PlanError(f"{path} is a {seen.kind}, and only files and links are deleted")
     effects().restarts.update(dict.fromkeys(restarts, "absent"))
+    effects().written[path] = PathState(Kind.ABSENT)
     diff = difference.unified(seen.content, b"") if seen.content else None
     note = Note(
         "link" if seen.kind is Kind.LINK else "file", path, Action.DELETE, diff=diff,

@@ -48,7 +48,7 @@ _UNPLANNABLE_ARGUMENTS = ("_get_pty", "_stdin", "_retries", "_sudo_password", "_
 _NOT_FOR_THE_SHELL = {"_success_exit_codes", "_timeout", "_get_pty", "_stdin"}
 
 pyinfra_logger.setLevel(logging.CRITICAL + 1)  # what it says is said better by our own errors
-pyinfra_arguments.all_global_arguments = functools.cache(  # type: ignore[assignment]
+pyinfra_arguments.all_global_arguments = functools.cache(
     pyinfra_arguments.all_global_arguments
 )
 
@@ -192,9 +192,9 @@ def _label_facts(host: Host, connector: _Connector) -> None:
 
 
 def _words(fact: type[Any], args: Sequence[object], kwargs: Mapping[str, object]) -> str:
-    shown = [str(arg) for arg in args if isinstance(arg, str | int)]
-    shown += [f"{key}={value}" for key, value in kwargs.items() if isinstance(value, str | int)]
-    return " ".join([getattr(fact, "title", fact.__name__), *shown[:1]])
+    """Word a fact by its title and the first of its arguments, which says what it is about."""
+    about = [str(value) for value in (*args, *kwargs.values()) if isinstance(value, str | int)]
+    return " ".join([getattr(fact, "title", fact.__name__), *about[:1]])
 
 
 def _register(host: Host, deploys: Sequence[RoleDeploy], drawing: Drawing) -> dict[str, str]:

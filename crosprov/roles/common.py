@@ -145,14 +145,15 @@ class Settings(RoleSettings):
 
     @model_validator(mode="after")
     def _one_writer_per_path(self) -> Settings:
-        whole = [("directories", self.directories), ("files", self.files), ("links", self.links)]
-        seen: dict[str, str] = {}
-        for name, paths in [*whole, ("settings", self.settings)]:
-            for path in paths:
-                if path in seen:
-                    raise refusal(f"has {path} under both {seen[path]} and {name}")
-                seen[path] = name
-        for path in self.blocks:
-            if path in seen and seen[path] != "settings":
-                raise refusal(f"has {path} under both {seen[path]} and blocks")
+        owners: dict[str, list[str]] = {}
+        for name in ("directories", "files", "links", "settings", "blocks"):
+            for path in getattr(self, name):
+                owners.setdefault(path, []).append(name)
+        clashes = [
+            f"{path} under {' and '.join(names)}"
+            for path, names in owners.items()
+            if len(names) > 1 and names != ["settings", "blocks"]
+        ]
+        if clashes:
+            raise refusal(f"has {', '.join(clashes)}", "one path has one purpose")
         return self

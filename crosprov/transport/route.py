@@ -20,7 +20,7 @@ SERVER_ALIVE_COUNT = 3
 
 _MAX_HOPS = 8
 _JUMP = re.compile(
-    r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<host>\[[^\]]+\]|[^:\[\]]+)(?::(?P<port>\d+))?/?\Z"
+    r"(?:ssh://)?(?:(?P<user>\S+)@)?(?P<host>\[[^@\s\]]+\]|[^@:\s\[\]]+)(?::(?P<port>\d+))?/?\Z"
 )
 _DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 

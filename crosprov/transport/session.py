@@ -96,6 +96,8 @@ class SshSession:
             try:
                 execution = _Execution(self._connection, self._hop, deadline)
                 return execution.run(line, stdin, on_stdout, on_stderr)
+            except _SinkFailed as failure:
+                raise failure.error from None
             except (_Late, _Dead, paramiko.SSHException, EOFError, OSError) as error:
                 if deadline.remaining() == 0:
                     raise self._late(limit) from error
@@ -118,6 +120,14 @@ class SshSession:
             hint="The host may have rebooted or lost its network; the next run goes on from "
             "what it finds.",
         )
+
+
+class _SinkFailed(Exception):
+    """A caller's sink raised an error, which is not the connection's."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class _Late(Exception):
@@ -155,7 +165,8 @@ class _Execution:
             self._pump(channel, stdin, on_stdout, on_stderr)
             return Completed(self._status(channel), bytes(self._stdout), bytes(self._stderr))
         except _Late:
-            # Closing the channel would leave a command that waits running.
+            # Closing the channel leaves a command running that only waits. OpenSSH heeds
+            # the signal for every account but root's.
             self._connection.ask(channel, "signal", "TERM", reply=False)
             raise
         finally:
@@ -286,4 +297,7 @@ class _TcpChannel:
 def _keep(data: bytes, store: bytearray, sink: Sink | None) -> None:
     store += data
     if sink is not None and data:
-        sink(data)
+        try:
+            sink(data)
+        except Exception as error:
+            raise _SinkFailed(error) from error

@@ -1,0 +1,77 @@
+"""Find what makes a host of the inventory: the deploys of its roles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import cast
+
+from crosprov.errors import PlanError
+from crosprov.inventory.fields import SecretRef
+from crosprov.inventory.lab import Host, Lab
+from crosprov.planning.engine import RoleDeploy
+from crosprov.planning.planner import HostModel
+from crosprov.secrets import Reference, vault
+
+Deploy = Callable[[Lab, Host], object]
+
+_PACKAGE = "crosprov.deploys"
+_STATE = "/var/lib/crosprov"
+_STATE_OF_A_DUT = "/mnt/stateful_partition/crosprov"  # all else is read-only or lost at boot
+
+
+def host_model(lab: Lab, host: Host) -> HostModel:
+    """Bind the deploys of a host's roles, in the order in which they are applied.
+
+    Raises PlanError for a role that has no deploy.
+    """
+    deploys = tuple(RoleDeploy(role, partial(find(role), lab, host)) for role in host.roles)
+    state = _STATE_OF_A_DUT if host.plays("dut") else _STATE
+    return HostModel(host.name, deploys, state)
+
+
+def find(role: str) -> Deploy:
+    """Find the deploy of a role: the function `deploy` of the module of the same name.
+
+    Raises PlanError when there is none.
+    """
+    name = f"{_PACKAGE}.{role}"
+    try:
+        module = import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise PlanError(
+            f"the role {role} has no deploy, so nothing is known about how to make it",
+            hint=f"write deploys/{role}.py with a pyinfra deploy named deploy",
+        ) from None
+    found = getattr(module, "deploy", None)
+    if not callable(found):
+        raise PlanError(
+            f"deploys/{role}.py defines no function deploy",
+            hint="write a pyinfra deploy that takes a lab and a host",
+        )
+    return cast(Deploy, found)
+
+
+def base_url(address: str, port: int) -> str:
+    """Word the root of a web server, without a slash at its end."""
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+
+
+def secret(lab: Lab, reference: SecretRef) -> str:
+    """Give the token of a secret; it may stand in a file's content and nowhere else.
+
+    Raises SecretError when the reference leads to nothing.
+    """
+    given: dict[str, str | list[str]] = {}
+    if reference.env is not None:
+        given["env"] = reference.env
+    if reference.file is not None:
+        given["file"] = str(reference.file)
+    if reference.command is not None:
+        command = reference.command
+        given["command"] = command if isinstance(command, str) else list(command)
+    found: Reference = given
+    return vault.token(found, lab.folder)

@@ -1,0 +1,100 @@
+"""The database of Dome, the web pages of a factory server."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pyinfra import host
+from pyinfra.api import FactBase, operation
+from pyinfra.api.command import PyinfraCommand
+
+from crosprov.errors import PlanError
+from crosprov.operations.effects import effects, state_dir
+from crosprov.operations.note import Note, Noted
+from crosprov.planning.plan import Action
+
+PROGRAM_DIR = "/usr/local/factory/py/dome"  # in the container
+DATABASE = "/var/db/factory/dome/db.sqlite3"  # in the container
+LOGS = "/var/log/dome"  # in the container
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseState:
+    """What was observed: whether the file is there, the image, and the image that made it."""
+
+    kind: str = "absent"  # file, absent, other
+    image: str = ""  # id of the image as it is now, "" when the host has none
+    migrated: str = ""  # id of the image whose schema the database has, "" when not known
+
+
+class DatabaseFact(FactBase[DatabaseState]):
+    """Observe a database of Dome, and the image that shall use it."""
+
+    title = "database of Dome"
+
+    def command(self, path: str, image: str, record: str) -> str:
+        name = shlex.quote(path)
+        return (
+            f"if [ -f {name} ]; then echo file; elif [ -e {name} ] || [ -L {name} ]; "
+            "then echo other; else echo absent; fi; "
+            f"echo \"image $(docker image inspect -f '{{{{.Id}}}}' {shlex.quote(image)} "
+            f'2>/dev/null)"; echo "migrated $(cat {shlex.quote(record)} 2>/dev/null)"'
+        )
+
+    @staticmethod
+    def default() -> DatabaseState:
+        return DatabaseState()
+
+    def process(self, output: list[str]) -> DatabaseState:
+        return DatabaseState(
+            output[0],
+            output[1].removeprefix("image").strip(),
+            output[2].removeprefix("migrated").strip(),
+        )
+
+
+@operation()
+def database(path: str, logs: str, image: str) -> Iterator[PyinfraCommand]:
+    """Make the file of the database exist, with the schema that the image wants.
+
+    `path` and `logs` are on the host. Data is never taken away: the schema is migrated by the
+    image itself, once for each image, while Dome is stopped. An image without Dome's manage.py
+    has no schema. Raises PlanError when the host has no such image and this plan loads none.
+    """
+    record = f"{state_dir()}/dome-migrated"
+    seen = host.get_fact(DatabaseFact, path=path, image=image, record=record)
+    if seen.kind == "other":
+        raise PlanError(f"{path} is not a file, and Dome's database must be one",
+                        hint="look into it, and move it away by hand")  # fmt: skip
+    loaded = image in effects().images
+    if not seen.image and not loaded:
+        raise PlanError(
+            f"the host has no image {image}, and the inventory names no image_archive",
+            hint="set image_archive, or load the image on the host with docker load",
+        )
+    if seen.kind == "file" and seen.image == seen.migrated and not loaded:
+        return
+    made = seen.kind == "absent"
+    note = Note(
+        "database", path, Action.CREATE if made else Action.UPDATE,
+        after={"schema": f"migrated by {image}"},
+        unknown=("which migrations the image has",),
+    )  # fmt: skip
+    yield Noted(_script(path, logs, image, record), note)
+
+
+def _script(path: str, logs: str, image: str, record: str) -> str:
+    file, folder = shlex.quote(path), shlex.quote(logs)
+    name, mark = shlex.quote(image), shlex.quote(record)
+    inside = "if [ -e manage.py ]; then exec python3 manage.py migrate --noinput; fi"
+    return (
+        # A volume whose file is missing would become a directory.
+        f"{{ [ -e {file} ] || : > {file}; }} && "
+        "{ docker stop dome_nginx dome_uwsgi >/dev/null 2>&1 || :; } && "
+        f"docker run --rm --pull never -v {file}:{DATABASE} -v {folder}:{LOGS} "
+        f"-w {PROGRAM_DIR} {name} sh -c {shlex.quote(inside)} && "
+        f"mkdir -p {shlex.quote(state_dir())} && "
+        f"docker image inspect -f '{{{{.Id}}}}' {name} > {mark}"
+    )

@@ -1,0 +1,95 @@
+"""Serve archive mirrors over HTTP.
+
+The archives of the mirror NAME are at /NAME/distfiles/, so that http://HOST:PORT/NAME is a base
+for GENTOO_MIRRORS, to which Portage appends /distfiles/FILE.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from pyinfra import api
+
+from crosprov.errors import PlanError
+from crosprov.inventory.lab import Host, Lab
+from crosprov.operations import files
+from crosprov.operations.checks import nginx_configuration
+from crosprov.operations.effects import effects
+from crosprov.operations.packages import packages
+from crosprov.operations.units import unit
+from crosprov.roles import dev_server, mirror
+from crosprov.templating import render
+
+from .common import describes
+
+PACKAGE = "nginx-light"
+UNIT = "nginx.service"
+SITE = "/etc/nginx/conf.d/crosprov-mirror.conf"
+
+
+@api.deploy("Archive mirror")
+def deploy(lab: Lab, host: Host) -> None:
+    """Make the stores, and a web server that gives their files to whoever may read them."""
+    wanted = host.settings(mirror.Settings)
+    packages([PACKAGE])
+    stores = {name: _store(lab, name) for name in wanted.serves}
+    for store in dict.fromkeys(stores.values()):
+        if not describes(host, store):
+            files.directory(store)
+    files.absent("/etc/nginx/sites-enabled/default", restarts=[UNIT], shipped_by=PACKAGE)
+    files.file(SITE, _site(lab, host, wanted, stores), restarts=[UNIT])
+    nginx_configuration(UNIT)
+    unit(UNIT, ready=f"http://127.0.0.1:{wanted.port}/")
+
+
+def _store(lab: Lab, name: str) -> str:
+    folder = lab.mirrors[name].folder
+    if folder is None:
+        raise PlanError(
+            f"the mirror {name} is in a bucket, and only folders are served",
+            hint="give it a folder as its store",
+        )
+    return folder
+
+
+def _site(lab: Lab, host: Host, wanted: mirror.Settings, stores: dict[str, str]) -> str:
+    private = [name for name in stores if lab.mirrors[name].visibility == "private"]
+    return render(
+        "mirror/site.conf.j2",
+        lab=lab.name,
+        port=wanted.port,
+        ipv6=not _is_ipv4(host.address),
+        stores=stores,
+        private=private,
+        readers=_readers(lab, host) if private else [],
+    )
+
+
+def _readers(lab: Lab, host: Host) -> list[str]:
+    """List the addresses that may read private mirrors: of the dev hosts that name this one."""
+    readers = []
+    for other in lab.hosts.values():
+        if not other.plays("dev_server"):
+            continue
+        if other.settings(dev_server.Settings).mirrors != host.name:
+            continue
+        if _is_address(other.address):
+            readers.append(other.address)
+        else:
+            effects().notices.append(
+                f"{other.name} cannot read the private mirrors of {host.name}: it has a name as "
+                "its address, and readers are told apart by IP address"
+            )
+    return readers
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_ipv4(text: str) -> bool:
+    return _is_address(text) and ":" not in text
