@@ -5,9 +5,9 @@ from __future__ import annotations
 from pyinfra import api
 
 from crosprov.inventory.lab import Host, Lab
-from crosprov.operations.members import member
 from crosprov.operations.packages import packages
 from crosprov.operations.units import unit
+from crosprov.operations.users import account
 from crosprov.roles import docker
 
 
@@ -17,5 +17,5 @@ def deploy(lab: Lab, host: Host) -> None:
     wanted = host.settings(docker.Settings)
     packages([wanted.package])
     for name in wanted.users:
-        member(name, "docker")
+        account(name, shell=None, groups=["docker"])
     unit("docker.service")

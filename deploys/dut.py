@@ -23,6 +23,7 @@ LSB_RELEASE = "/mnt/stateful_partition/etc/lsb-release"
 UPDATES = "CHROMEOS_AUSERVER"
 SERVER = "CHROMEOS_DEVSERVER"
 JOB = "update-engine"
+_LIMIT = 1024 * 1024  # bytes; as the merging operation asks, so that both are one question
 
 
 @api.deploy("Device under test")
@@ -40,8 +41,8 @@ def deploy(lab: Lab, host: Host) -> None:
 
 
 def _lines_now() -> list[str]:
-    """Read the file as the operation that merges it does: it is asked only once."""
-    seen = current_host.get_fact(PathFact, path=LSB_RELEASE, **merge.ASKED)
+    """Read the file as it is on the DUT."""
+    seen = current_host.get_fact(PathFact, path=LSB_RELEASE, limit=_LIMIT)
     if seen.kind is Kind.DIRECTORY:
         raise PlanError(
             f"{LSB_RELEASE} is a directory where a file is wanted",

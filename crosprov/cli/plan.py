@@ -78,7 +78,7 @@ def show_plan(made: Plan, format: Format, verbose: bool) -> None:
     if format is Format.json:
         typer.echo(made.model_dump_json(indent=2))
     else:
-        typer.echo(render(made, Style.of(sys.stdout), commands=verbose), nl=False)
+        typer.echo(render(made, Style.of(sys.stdout), verbose=verbose), nl=False)
 
 
 def _exit_code(made: Plan, detailed: bool) -> int:

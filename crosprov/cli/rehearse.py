@@ -62,9 +62,9 @@ def rehearse(
         typer.echo(as_json(result.model_dump(mode="json")), nl=False)
     else:
         style = Style.of(sys.stdout)
-        typer.echo(plan_text.render(result.first, style, commands=verbose), nl=False)
+        typer.echo(plan_text.render(result.first, style, verbose=verbose), nl=False)
         typer.echo(run_text.render(result.report, style), nl=False)
         if result.second is not None:
             typer.echo("the second run:")
-            typer.echo(plan_text.render(result.second, style, commands=verbose), nl=False)
+            typer.echo(plan_text.render(result.second, style, verbose=verbose), nl=False)
     raise typer.Exit(result.exit_code)

@@ -106,4 +106,3 @@ def _kind(words: str) -> Kind:
     if words.endswith("file") and words.startswith("regular"):
         return Kind.FILE
     return {"directory": Kind.DIRECTORY, "symbolic link": Kind.LINK}.get(words, Kind.OTHER)
-

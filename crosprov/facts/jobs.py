@@ -38,7 +38,7 @@ class JobFact(FactBase[JobState]):
         return (
             "if command -v initctl >/dev/null 2>&1; then "
             f"s=$(initctl status {shlex.quote(job)} 2>&1) || case $s in *'nknown job'*) s=;; "
-            "*) echo \"$s\" >&2; exit 1;; esac; "
+            '*) echo "$s" >&2; exit 1;; esac; '
             "s=${s%%,*}; printf 'job %s\\n' \"${s##* }\"; else echo no-upstart; fi; "
             f"[ ! -e {shlex.quote(mark)} ] || echo due"
         )

@@ -69,6 +69,7 @@ class Host:
             sudo=ssh.sudo,
             connect_timeout=ssh.connect_timeout,
             command_timeout=ssh.command_timeout,
+            local=ssh.local,
         )
 
 

@@ -74,6 +74,10 @@ class SshSettings(Section):
         description="become root with sudo, which must not ask for a password",
         examples=[True],
     )
+    local: bool = Field(
+        False, description="the host is this machine itself: commands run here, without SSH",
+        examples=[True],
+    )  # fmt: skip
     connect_timeout: Seconds | None = Field(
         None,
         description="limit for making a connection; without it what ~/.ssh/config says, or 10",

@@ -12,6 +12,7 @@ from ruamel.yaml.reader import ReaderError
 from crosprov.inventory.document import Array, Entry, Mark, Node, Plain, Scalar, Table
 from crosprov.inventory.findings import Findings
 
+MAX_DEPTH = 60
 MAX_VALUES = 200_000
 MERGE = "<<"
 
@@ -26,6 +27,8 @@ def parse(text: str, findings: Findings) -> Node | None:
     another language, an alias inside its own anchor are noted in `findings`.
     """
     yaml = YAML(typ="safe", pure=True)
+    yaml.max_depth = MAX_DEPTH
+    yaml.composer.warn_double_anchors = False
     try:
         root = yaml.compose(text)
     except ReaderError as error:
@@ -34,7 +37,7 @@ def parse(text: str, findings: Findings) -> Node | None:
     except MarkedYAMLError as error:
         _syntax(error, findings)
         return None
-    except YAMLError as error:
+    except (YAMLError, RecursionError) as error:
         findings.add(_START, f"is not YAML: {error}")
         return None
     return _Reader(yaml.constructor, findings).read(root) if root is not None else None
@@ -54,6 +57,8 @@ def _syntax(error: MarkedYAMLError, findings: Findings) -> None:
         hint = 'inside [ ] and { } a text with brackets needs quotes: {host: "10.0.1.[01:40]"}'
     elif "'\\t'" in said:
         hint = "indent with spaces, YAML forbids tabs"
+    elif "maximum depth" in said:
+        said = f"nested deeper than {MAX_DEPTH} levels"
     elif "but found another document" in said:
         hint = "one file is one lab: remove the line with ---"
     findings.add(mark, f"is not YAML: {said}", hint=hint)
@@ -113,42 +118,51 @@ class _Reader:
                 value = None
             case "bool":
                 value = self._constructor.construct_yaml_bool(node)
-            case "int":
-                value = self._constructor.construct_yaml_int(node)
-            case "float":
-                value = float(self._constructor.construct_yaml_float(node))
+            case "int" | "float" as tag:
+                value = self._number(node, tag, mark)
             case _:
                 self._foreign(node, mark)
                 value = node.value
         return value
 
+    def _number(self, node: Any, tag: str, mark: Mark) -> Plain:
+        try:
+            if tag == "int":
+                return int(self._constructor.construct_yaml_int(node))
+            return float(self._constructor.construct_yaml_float(node))
+        except ValueError:
+            self._findings.add(mark, "is a number that cannot be read")
+            return None
+
     def _table(self, node: Any, mark: Mark) -> Table:
-        merged: dict[str, Entry] = {}
         own: dict[str, Entry] = {}
         for key, value in node.value:
             name, place = self._key(key), Mark(key.start_mark.line + 1, key.start_mark.column + 1)
             if name is None:
                 self._findings.add(place, "a key must be a single word or text")
-            elif name == MERGE and key.tag == f"{_TAG}merge":
-                self._merge(self.read(value), place, merged)
             elif name in own:
                 first = own[name].mark.line
-                self._findings.add(place, f"the key {name} is already used in line {first}")
+                hint = "write <<: [*one, *two]" if name == MERGE else None
+                message = f"the key {name} is already used in line {first}"
+                self._findings.add(place, message, hint=hint)
             else:
                 own[name] = Entry(self.read(value), place)
-        inherited = {key: entry for key, entry in merged.items() if key not in own}
-        return Table(inherited | own, mark)
+        source = own.pop(MERGE, None)
+        inherited = self._inherited(source) if source else {}
+        return Table({**inherited, **own}, mark)
 
     @staticmethod
     def _key(key: Any) -> str | None:
         named = isinstance(key, ScalarNode) and key.tag != f"{_TAG}null"
         return str(key.value) if named else None
 
-    def _merge(self, source: Node, place: Mark, merged: dict[str, Entry]) -> None:
-        tables = source.items if isinstance(source, Array) else (source,)
+    def _inherited(self, source: Entry) -> dict[str, Entry]:
+        """Collect what a merge key brings; the first of several mappings wins."""
+        merged: dict[str, Entry] = {}
+        tables = source.node.items if isinstance(source.node, Array) else (source.node,)
         for table in tables:
-            if not isinstance(table, Table):
-                self._findings.add(place, "<< takes a mapping, or a list of mappings")
-                continue
-            for key, entry in table.entries.items():
-                merged.setdefault(key, entry)
+            if isinstance(table, Table):
+                merged = {**table.entries, **merged}
+            else:
+                self._findings.add(source.mark, "<< takes a mapping, or a list of mappings")
+        return merged

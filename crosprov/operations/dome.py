@@ -86,15 +86,16 @@ def database(path: str, logs: str, image: str) -> Iterator[PyinfraCommand]:
 
 
 def _script(path: str, logs: str, image: str, record: str) -> str:
-    file, folder = shlex.quote(path), shlex.quote(logs)
-    name, mark = shlex.quote(image), shlex.quote(record)
     inside = "if [ -e manage.py ]; then exec python3 manage.py migrate --noinput; fi"
-    return (
-        # A volume whose file is missing would become a directory.
-        f"{{ [ -e {file} ] || : > {file}; }} && "
-        "{ docker stop dome_nginx dome_uwsgi >/dev/null 2>&1 || :; } && "
-        f"docker run --rm --pull never -v {file}:{DATABASE} -v {folder}:{LOGS} "
-        f"-w {PROGRAM_DIR} {name} sh -c {shlex.quote(inside)} && "
-        f"mkdir -p {shlex.quote(state_dir())} && "
-        f"docker image inspect -f '{{{{.Id}}}}' {name} > {mark}"
-    )
+    return f"""\
+db={shlex.quote(path)} logs={shlex.quote(logs)} image={shlex.quote(image)}
+record={shlex.quote(record)} folder={shlex.quote(state_dir())}
+[ -e "$db" ] || : > "$db" || exit  # docker would make a directory of it
+running=$(docker ps --format '{{{{.Names}}}}' | grep -x 'dome_nginx\\|dome_uwsgi')
+[ -z "$running" ] || docker stop $running >/dev/null || exit
+docker run --rm --pull never -v "$db":{DATABASE} -v "$logs":{LOGS} -w {PROGRAM_DIR} \\
+  "$image" sh -c {shlex.quote(inside)} &&
+mkdir -p "$folder" && docker image inspect -f '{{{{.Id}}}}' "$image" > "$record"
+code=$?
+[ -z "$running" ] || docker start $running >/dev/null || exit
+exit $code"""

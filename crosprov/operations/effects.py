@@ -32,6 +32,7 @@ class Effects:
     notices: list[str] = field(default_factory=list)  # what cannot be done, in words
     restarted: set[str] = field(default_factory=set)  # units, jobs, containers (re)started
     written: dict[str, PathState] = field(default_factory=dict)  # paths as they will be
+    recreated: set[str] = field(default_factory=set)  # containers made anew
     unit_states: dict[str, UnitState] = field(default_factory=dict)  # units as they will be
     accounts: dict[str, UserState] = field(default_factory=dict)  # users as they will be
     executing: bool = False  # pyinfra's own program carries out, after it prepared

@@ -6,18 +6,17 @@ import hashlib
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyinfra import host
 from pyinfra.api import StringCommand, operation
-from pyinfra.api.command import PyinfraCommand
 
 from crosprov.errors import PlanError
 from crosprov.facts.files import Kind, PathFact, PathState
 from crosprov.operations import diff as difference
 from crosprov.operations.effects import effects, state_dir
-from crosprov.operations.note import Content, Note, Noted
+from crosprov.operations.note import Commands, Content, Note, Noted
 from crosprov.planning.plan import Action
 
 _KEPT_LIMIT = 1024 * 1024  # bytes of a replaced file that are kept on the host
@@ -25,7 +24,6 @@ _UNIT_FILE = re.compile(
     r"/(?:etc|run|usr/lib|usr/local/lib|lib)/systemd/system/"
     r"(?:(?P<dropped_into>[^/]+)\.d/[^/]+\.conf|(?P<unit>[^/]+\.[a-z]+))"
 )
-Commands = Iterator[PyinfraCommand]
 
 
 @dataclass(frozen=True, slots=True)

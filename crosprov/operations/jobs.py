@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
 
 from pyinfra import host
 from pyinfra.api import operation
-from pyinfra.api.command import PyinfraCommand
 
 from crosprov.errors import PlanError
 from crosprov.facts.jobs import JobFact, JobState
 from crosprov.operations import marks
 from crosprov.operations.effects import effects
-from crosprov.operations.note import Note, Noted
+from crosprov.operations.note import Commands, Note, Noted
 from crosprov.planning.plan import Action
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -36,7 +34,7 @@ in_state() {
 
 
 @operation()
-def job(name: str, /, *, running: bool = True) -> Iterator[PyinfraCommand]:
+def job(name: str, /, *, running: bool = True) -> Commands:
     """Make an upstart job run, with its configuration as it is now, or be stopped.
 
     A restart that is due is made by stop and start, because upstart refuses to restart what is
@@ -69,7 +67,7 @@ def _script(name: str, seen: JobState, running: bool) -> str:
     if not seen.stopped:
         lines.append('initctl stop "$j" || :')
     if running:
-        lines.append('start_job || exit 1\nsleep 1; in_state start/running || exit 1')
+        lines.append("start_job || exit 1\nsleep 1; in_state start/running || exit 1")
     else:
         lines.append("in_state stop/waiting || exit 1")
     return "\n".join([*lines, marks.clear(name)])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pyinfra import host
 from pyinfra.api import operation
-from pyinfra.api.command import PyinfraCommand
 
 from crosprov.errors import PlanError
 from crosprov.facts.files import Kind, PathFact, PathState
@@ -16,7 +15,6 @@ from crosprov.operations.merging import merge_block, merge_line, merge_settings
 
 __all__ = ["block", "line", "merge_block", "merge_line", "merge_settings", "settings"]
 
-Commands = Iterator[PyinfraCommand]
 _LIMIT = 1024 * 1024  # bytes of a file that we merge into
 
 

@@ -6,13 +6,18 @@ program. To crosprov's planner it carries the change: resource, action, diff, re
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from io import BytesIO
 
 from pyinfra.api import FileUploadCommand, StringCommand
+from pyinfra.api.command import PyinfraCommand
 
 from crosprov.planning.plan import Action, Resource
 from crosprov.secrets import vault
+
+Commands = Generator[PyinfraCommand, None, None]
+"""What an operation gives."""
 
 
 @dataclass(frozen=True, slots=True)

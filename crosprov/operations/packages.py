@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from pyinfra import host
 from pyinfra.api import operation
-from pyinfra.api.command import PyinfraCommand
 
 from crosprov.errors import PlanError
 from crosprov.facts.packages import PackagesFact, PackagesState
 from crosprov.operations.effects import effects, state_dir
-from crosprov.operations.note import Note, Noted
+from crosprov.operations.note import Commands, Note, Noted
 from crosprov.planning.plan import Action
 
 # As Debian allows them, except one that ends in "-": to apt-get that means to remove.
@@ -56,7 +55,7 @@ _OUTDATED = "Unable to locate\\|no installation candidate\\|Failed to fetch\\|Un
 
 
 @operation()
-def packages(names: Sequence[str]) -> Iterator[PyinfraCommand]:
+def packages(names: Sequence[str]) -> Commands:
     """Install packages, with their dependencies and without what those only recommend.
 
     Changed configuration files of the host stay as they are. Lists are fetched only where there

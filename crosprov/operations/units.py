@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pyinfra import host
 from pyinfra.api import operation
-from pyinfra.api.command import PyinfraCommand
 
 from crosprov.errors import PlanError
 from crosprov.facts.units import UnitFact, UnitState
 from crosprov.operations import marks
 from crosprov.operations.effects import effects
-from crosprov.operations.note import Note, Noted
+from crosprov.operations.note import Commands, Note, Noted
 from crosprov.operations.readiness import answers_function, checked_url
 from crosprov.planning.plan import Action
 
-Commands = Iterator[PyinfraCommand]
 _SUFFIXES = "service|socket|timer|target|path|mount|automount|slice|scope|swap|device"
 _NAME = re.compile(rf"[A-Za-z0-9:_.\\@-]+\.(?:{_SUFFIXES})")
 _DUE = "its configuration changed"
@@ -113,7 +110,7 @@ def script(wish: Wish, decision: Decision) -> str:
     if decision.reload:
         lines.append("systemctl daemon-reload || exit")
     if decision.enable or decision.disable:
-        lines.append(f"systemctl {'enable' if decision.enable else 'disable'} \"$u\" || exit")
+        lines.append(f'systemctl {"enable" if decision.enable else "disable"} "$u" || exit')
     if decision.stop:
         lines.append('systemctl stop "$u" || failed')
     if decision.start or decision.restart:

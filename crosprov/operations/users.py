@@ -5,11 +5,10 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from pyinfra import host
 from pyinfra.api import StringCommand, operation
-from pyinfra.api.command import PyinfraCommand
 
 from crosprov.errors import PlanError
 from crosprov.facts.files import Kind, PathState
@@ -18,10 +17,9 @@ from crosprov.operations import diff as difference
 from crosprov.operations.effects import effects
 from crosprov.operations.files import flush, keep_before, temporary_beside
 from crosprov.operations.merging import merge_block
-from crosprov.operations.note import Content, Note, Noted
+from crosprov.operations.note import Commands, Content, Note, Noted
 from crosprov.planning.plan import Action
 
-Commands = Iterator[PyinfraCommand]
 _NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,30}\$?", re.IGNORECASE)
 _KEY = re.compile(r"(?:^|[ \t])(?:sk-)?(?:ssh|ecdsa)-[a-z0-9@.-]+[ \t]+AAAA[0-9A-Za-z+/]+=*")
 
@@ -67,7 +65,8 @@ def account(
     observed = host.get_fact(UserFact, user=name, groups=tuple(groups))
     seen = effects().accounts.get(name, observed)
     joined = [group for group in dict.fromkeys(groups) if group not in seen.groups]
-    made = [group for group in joined if group not in observed.known_groups]
+    known = observed.known_groups | seen.known_groups
+    made = [group for group in joined if group not in known]
     new_shell = shell if shell is not None and shell != seen.shell else None
     new_home = home if home is not None and home != seen.home else None
     if seen.exists and not joined and not new_shell and not new_home:
@@ -76,7 +75,7 @@ def account(
     if seen.exists:
         command = _usermod(name, options, joined)
     else:
-        command = _useradd(name, options, joined, system, name in observed.known_groups)
+        command = _useradd(name, options, joined, system)
     note = _account_note(name, seen, new_shell, home or seen.home, joined, made)
     _record(name, seen, shell, home, groups)
     yield Noted(_groupadd(made, system) + command, note)
@@ -159,11 +158,12 @@ def _groupadd(made: Sequence[str], system: bool) -> str:
     )
 
 
-def _useradd(name: str, options: str, groups: Sequence[str], system: bool, own_group: bool) -> str:
+def _useradd(name: str, options: str, groups: Sequence[str], system: bool) -> str:
     kind = "-r -M" if system else "-m"
     member = f" -G {shlex.quote(','.join(groups))}" if groups else ""
-    own = f" -g {shlex.quote(name)}" if own_group else " -U"
-    make = f"useradd {kind}{own}{options}{member} {shlex.quote(name)}"
+    own = shlex.quote(name)  # its own group, which may be there already
+    own = f"$(getent group {own} >/dev/null && echo -g {own} || echo -U)"
+    make = f"useradd {kind} {own}{options}{member} {shlex.quote(name)}"
     if not effects().packages:
         return make
     # Packages that come before in this plan may bring the account with them.

@@ -12,15 +12,19 @@ _COLOUR = {
     Action.CREATE: "green", Action.UPDATE: "yellow", Action.DELETE: "red", Action.RUN: "cyan",
 }  # fmt: skip
 _INDENT = " " * 6
+_FOLDED = 40  # lines of a diff that are shown; people ask for more with --verbose
 
 
-def render(plan: Plan, style: Style = PLAIN, *, commands: bool = False) -> str:
-    """Give the text of a plan; hosts whose changes read the same are shown once."""
+def render(plan: Plan, style: Style = PLAIN, *, verbose: bool = False) -> str:
+    """Give the text of a plan; hosts whose changes read the same are shown once.
+
+    `verbose` shows the commands of each change, and long diffs whole.
+    """
     lines: list[str] = []
     for hosts in _alike(plan.hosts):
         if hosts[0].empty and not hosts[0].notices:
             continue
-        lines += [*_host(hosts, style, commands), ""]
+        lines += [*_host(hosts, style, verbose), ""]
     for failure in plan.failures:
         lines += [*_failure(failure, style), ""]
     still = [host.host for host in plan.hosts if host.empty]
@@ -56,7 +60,7 @@ def _alike(hosts: tuple[HostPlan, ...]) -> list[list[HostPlan]]:
     return list(groups.values())
 
 
-def _host(hosts: list[HostPlan], style: Style, commands: bool) -> Iterator[str]:
+def _host(hosts: list[HostPlan], style: Style, verbose: bool) -> Iterator[str]:
     first = hosts[0]
     title = style.paint(names([host.host for host in hosts]), "bold")
     alike = ", all alike" if len(hosts) > 1 else ""
@@ -64,12 +68,12 @@ def _host(hosts: list[HostPlan], style: Style, commands: bool) -> Iterator[str]:
     for notice in first.notices:
         yield style.paint(f"  ! {notice}", "yellow")
     for change in first.changes:
-        yield from _change(change, style)
-        if commands:
+        yield from _change(change, style, verbose)
+        if verbose:
             yield from _steps(change, style)
 
 
-def _change(change: Change, style: Style) -> Iterator[str]:
+def _change(change: Change, style: Style, verbose: bool) -> Iterator[str]:
     colour = _COLOUR[change.action]
     restarts = f"  (restarts {', '.join(change.restarts)})" if change.restarts else ""
     head = f"  {change.action.mark} {change.resource}"
@@ -78,7 +82,7 @@ def _change(change: Change, style: Style) -> Iterator[str]:
     for what in change.unknown:
         yield f"{_INDENT}{style.paint(f'known after apply: {what}', 'cyan')}"
     if change.diff:
-        yield from (_INDENT + _diff_line(line, style) for line in change.diff.split("\n"))
+        yield from (_INDENT + line for line in _diff(change.diff, style, verbose))
 
 
 def _attributes(change: Change) -> Iterator[str]:
@@ -90,6 +94,14 @@ def _attributes(change: Change) -> Iterator[str]:
             yield f"{_INDENT}{key}: {old} → (none)" if old else f"{_INDENT}{key}: {new}"
         else:
             yield f"{_INDENT}{key}: {old or '(none)'} → {new or '(none)'}"
+
+
+def _diff(diff: str, style: Style, verbose: bool) -> Iterator[str]:
+    lines = diff.split("\n")
+    shown = lines if verbose or len(lines) <= _FOLDED + 5 else lines[:_FOLDED]
+    yield from (_diff_line(line, style) for line in shown)
+    if len(shown) < len(lines):
+        yield style.paint(f"… {len(lines) - len(shown)} more lines (--verbose shows them)", "dim")
 
 
 def _diff_line(line: str, style: Style) -> str:

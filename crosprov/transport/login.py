@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +22,8 @@ from crosprov.transport.session import SshSession
 from crosprov.transport.wire import Connection
 
 _NEVER = 10**6
+
+_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 
 # A step that keeps the limit by itself may say more exactly what it waited for.
 _GRACE = 0.5
@@ -49,6 +53,10 @@ def log_in(target: SshTarget) -> Transport:
     return SshSession(target, route[-1], ladder.top, ladder.close)
 
 
+class _HungUp(Unreachable):
+    """The server closed the connection before it said anything."""
+
+
 class _Ladder:
     """Hold the connections made so far, each through the one before."""
 
@@ -76,17 +84,39 @@ class _Ladder:
 
     def climb(self, hop: Hop, deadline: Deadline) -> None:
         """Add the connection to the next hop."""
-        below = self.where
-        self.where = hop.where
-        sock, complaint = self._socket(hop, below, deadline)
-        connection = Connection(sock)
-        self._closers.append(connection.close)
-        self._rungs.append(connection)
+        below, self.where = self.where, hop.where
         identity = _host_identity(hop, self._target)
-        _shake_hands(connection, identity, hop, complaint)
+        connection = self._greeted(hop, below, identity, deadline)
+        self._rungs.append(connection)
         key = connection.get_remote_server_key()
         hostkeys.check(identity, key.get_name(), key.asbytes())
         _authenticate(connection, hop)
+
+    def _greeted(
+        self, hop: Hop, below: str, identity: HostIdentity, deadline: Deadline
+    ) -> Connection:
+        """Return a connection after its handshake.
+
+        A server that hangs up before its first word has too many logins under way
+        (MaxStartups): a jump host that a whole lab is behind meets that at each run.
+        """
+        for pause in _PAUSES:
+            try:
+                return self._try(hop, below, identity, deadline)
+            except _HungUp:
+                time.sleep(min(random.uniform(0.5, 1.5) * pause, deadline.remaining()))
+        return self._try(hop, below, identity, deadline)
+
+    def _try(self, hop: Hop, below: str, identity: HostIdentity, deadline: Deadline) -> Connection:
+        sock, complaint = self._socket(hop, below, deadline)
+        connection = Connection(sock)
+        self._closers.append(connection.close)
+        try:
+            _shake_hands(connection, identity, hop, complaint)
+        except Unreachable:
+            connection.close()
+            raise
+        return connection
 
     def _socket(self, hop: Hop, below: str, deadline: Deadline) -> tuple[Any, Callable[[], str]]:
         if self._rungs:
@@ -126,9 +156,11 @@ def _shake_hands(
     try:
         connection.start_client()
     except (paramiko.SSHException, EOFError, OSError) as error:
-        raise Unreachable(
+        said = complaint()
+        kind = Unreachable if connection.remote_version or said else _HungUp
+        raise kind(
             hop.name,
-            f"{hop.where} did not speak SSH as expected ({complaint() or _reason(error)}).",
+            f"{hop.where} did not speak SSH as expected ({said or _reason(error)}).",
             hint="Check that the port is sshd's; a busy sshd also hangs up (MaxStartups).",
         ) from error
 

@@ -8,6 +8,9 @@ they answer: Dome's GET / and GET /info on 80, Umpire's GET / on 8080. Without a
 Not imitated: Dome's projects, accounts, files and tokens (every other path is 404, every
 other method 501), its database, Umpire's RPCs, bundles and other ports, Instalog, DKPS,
 Overlord, and the Docker client inside, so that Dome never starts an Umpire by itself.
+
+`python -m crosprov.twin.factory_image ARCHIVE` writes the archive, from the root file system
+of this machine's twins, which it builds when there is none.
 """
 
 from __future__ import annotations
@@ -17,12 +20,15 @@ import io
 import json
 import lzma
 import platform
+import sys
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from crosprov.errors import TwinError
 from crosprov.twin.files import write_whole
+from crosprov.twin.requirements import why_not
+from crosprov.twin.rootfs import CACHE, ensure
 
 NAME = "cros/factory_server:latest"
 GITHASH = "adb3ce0000000000000000000000000000000000"
@@ -211,3 +217,26 @@ def _member(path: str, kind: bytes, mode: int) -> tarfile.TarInfo:
 
 def _json(value: object) -> bytes:
     return json.dumps(value, sort_keys=True).encode()
+
+
+def _main(arguments: Sequence[str]) -> str | None:
+    """Write an archive to the one path given; return what is wrong, in a sentence."""
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        return "usage: python -m crosprov.twin.factory_image ARCHIVE"
+    if reason := why_not():
+        return f"error: the image is made from a twin's root file system: {reason}"
+    try:
+        build(Path(arguments[0]), ensure(CACHE, _tell))
+    except TwinError as error:
+        return f"error: {error.message}"
+    except OSError as error:
+        return f"error: {arguments[0]} cannot be written: {error.strerror}"
+    return None
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1:]))

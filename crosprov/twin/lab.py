@@ -230,10 +230,10 @@ class TwinLab:
 
     def _ssh(self, seat: Seat, *, user: str | None = None) -> tuple[str, ...]:
         return (
-            *("ssh", "-F", "none", "-i", str(self.state_dir / "key")),
+            *("ssh", "-F", "none", "-o", f"IdentityFile={_ssh_path(self.state_dir / 'key')}"),
             *("-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"),
             *("-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=10"),
-            *("-o", f"UserKnownHostsFile={self.state_dir / 'known_hosts'}"),
+            *("-o", f"UserKnownHostsFile={_ssh_path(self.state_dir / 'known_hosts')}"),
             *("-o", "GlobalKnownHostsFile=none", "-l", user or seat.host.user),
             str(seat.management),
         )
@@ -282,6 +282,11 @@ def find_labs() -> list[TwinLab]:
     known = {claim.state_dir for claim in registry.claims()}
     left = {path.parent for path in STATE.glob("*/lab.json")}
     return [TwinLab.at(state_dir) for state_dir in sorted(known | left)]
+
+
+def _ssh_path(path: Path) -> str:
+    """Write a path as ssh_config(5) reads it: quoted, and no percent sign is a token."""
+    return '"' + str(path).replace("%", "%%") + '"'
 
 
 def _directory_name(lab: str) -> str:

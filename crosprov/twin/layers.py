@@ -11,6 +11,7 @@ import hashlib
 from importlib.resources import files as package_files
 from pathlib import Path
 
+from crosprov.twin.capabilities import runc
 from crosprov.twin.files import Tree
 from crosprov.twin.record import LabRecord, Seat
 from crosprov.twin.spec import Kind, TwinHost
@@ -80,6 +81,8 @@ def write_kind(root: Path, kind: Kind) -> None:
         tree.file(
             "/etc/systemd/journald.conf.d/crosprov-twin.conf", "[Journal]\nStorage=volatile\n"
         )
+        if program := runc():
+            tree.file("/usr/local/sbin/runc", program, 0o755)
         for name in _MASKED:
             tree.symlink(f"/etc/systemd/system/{name}", to="/dev/null")
         tree.symlink(f"/etc/systemd/system/sysinit.target.wants/{unit.rsplit('/')[-1]}", to=unit)

@@ -49,6 +49,11 @@ class Names:
         """The container's name, for nspawn and for its control group."""
         return f"ct{self.id}-{number}"
 
+    def hardware(self, network: int, number: int) -> str:
+        """A network card's address: after a power cycle the same, as neighbours remember it."""
+        octets = (2, *bytes.fromhex(self.id), network, number)
+        return ":".join(f"{octet:02x}" for octet in octets)
+
     def owns(self, name: str) -> bool:
         """Tell whether a bridge, link, namespace or control group is of this lab."""
         return re.fullmatch(rf"ct{self.id}(b|m\d+|-\d+|-switch)", name) is not None

@@ -45,10 +45,11 @@ def _connect(names: Names, record: LabRecord, seats: Collection[Seat]) -> None:
         space, link = names.namespace(seat.number), names.link(seat.number)
         outside += (
             f"netns add {space}",
-            f"link add {link} type veth peer name mgmt0 netns {space}",
+            f"link add {link} type veth peer name mgmt0 netns {space}"
+            f" address {names.hardware(0, seat.number)}",
             f"link set {link} master {names.bridge} up",
             f"link add lab{seat.number} netns {names.switch} type veth"
-            f" peer name lab0 netns {space}",
+            f" peer name lab0 netns {space} address {names.hardware(1, seat.number)}",
         )
     ip_batch(outside)
     ports = (f"link set lab{seat.number} master lab up" for seat in seats)

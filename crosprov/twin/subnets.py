@@ -21,11 +21,16 @@ def free_subnet(seed: int, taken: Collection[IPv4Network]) -> IPv4Network:
     The search begins at a place given by `seed`, so that labs seldom meet.
     Raises TwinError when all are taken.
     """
-    for step in range(_COUNT):
-        base = _FIRST + ((seed + step) % _COUNT) * 256
-        subnet = IPv4Network((base, 24))
-        if not any(subnet.overlaps(other) for other in taken):
+    step = 0
+    while step < _COUNT:
+        place = (seed + step) % _COUNT
+        subnet = IPv4Network((_FIRST + place * 256, 24))
+        overlapping = [other for other in taken if subnet.overlaps(other)]
+        if not overlapping:
             return subnet
+        # Go on behind what is in the way, or at the range's beginning.
+        behind = max((int(other[-1]) - _FIRST) // 256 for other in overlapping) + 1
+        step += min(behind, _COUNT) - place
     raise TwinError(
         "no /24 is free between 10.77.0.0 and 10.127.255.0 for the twins' management network",
         hint="take down labs that are no longer needed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -71,3 +72,9 @@ def test_the_starter_names_its_schema() -> None:
     assert re.match(
         r"# yaml-language-server: \$schema=\./crosprov\.schema\.json\n", STARTER.read_text()
     )
+
+
+def test_the_schema_beside_the_inventories_is_up_to_date() -> None:
+    beside = json.loads((ROOT / "inventory/crosprov.schema.json").read_text(encoding="utf-8"))
+    renew = "renew it: crosprov schema --out inventory/crosprov.schema.json"
+    assert beside == json.loads(json.dumps(SCHEMA)), renew

@@ -7,8 +7,9 @@ import shutil
 import socket
 import stat
 import subprocess
+import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,34 @@ def mute_listener() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
+@contextmanager
+def relay(port: int, *, hang_up: int) -> Iterator[int]:
+    """A port that passes connections on, after it has hung up on the first few."""
+
+    def pass_on(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
+
+    def serve() -> None:
+        for _ in range(hang_up):
+            listener.accept()[0].close()
+        near = listener.accept()[0]
+        with near, socket.create_connection(("127.0.0.1", port)) as far:
+            back = threading.Thread(target=pass_on, args=(far, near))
+            back.start()
+            pass_on(near, far)
+            back.join()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve)
+        server.start()
+        yield listener.getsockname()[1]
+        server.join()
+
+
 def test_a_refused_port_is_unreachable(server: Sshd) -> None:
     with pytest.raises(Unreachable, match=r"127.0.0.1 port 1\) refused the connection") as caught:
         connect(server.target(port=1))
@@ -46,6 +75,13 @@ def test_a_mute_peer_is_silent_within_the_limit(server: Sshd) -> None:
     with mute_listener() as port:
         with pytest.raises(HostSilent, match=rf"port {port}\) did not finish the login within 1 s"):
             connect(server.target(port=port, connect_timeout=1.0))
+
+
+def test_a_server_with_too_many_logins_under_way_is_asked_again(server: Sshd) -> None:
+    with relay(server.port, hang_up=2) as port:
+        known = server.known_hosts_line().replace(str(server.port), str(port))
+        Path.home().joinpath("known_hosts").write_text(known)
+        assert works(server.target(port=port, known_hosts="~/known_hosts"))
 
 
 def test_a_peer_that_is_no_sshd_is_unreachable(server: Sshd, tmp_path: Path) -> None:
@@ -152,7 +188,7 @@ def test_a_known_hosts_file_that_cannot_be_written_is_named(server: Sshd, tmp_pa
 
 def test_a_wrong_key_is_refused_with_its_fingerprint(server: Sshd, tmp_path: Path) -> None:
     wrong = keygen(tmp_path / "wrong")
-    with pytest.raises(LoginRefused, match=r"refused the login of .* SHA256:") as caught:
+    with pytest.raises(LoginRefused, match=r"refused the login of .*SHA256:") as caught:
         connect(server.target(identity_file=str(wrong)))
     assert str(wrong) in caught.value.message
     assert "authorized_keys" in (caught.value.hint or "")

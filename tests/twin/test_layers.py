@@ -10,6 +10,7 @@ import pytest
 from crosprov.errors import TwinError
 from crosprov.twin.accounts import add_account
 from crosprov.twin.archives import share
+from crosprov.twin.capabilities import missing
 from crosprov.twin.files import Tree, write_whole
 from crosprov.twin.layers import hosts_file, lsb_release, sshd_config
 from crosprov.twin.record import LabRecord
@@ -92,6 +93,20 @@ def test_packages_are_shared_as_links_and_locks_are_not(tmp_path: Path) -> None:
     ]
     assert (shared / "curl_1_amd64.deb").samefile(mine / "curl_1_amd64.deb")
     share(tmp_path / "nowhere", shared)
+
+
+@pytest.mark.parametrize(
+    ("bounding", "expected"),
+    [
+        ("000001ffffffffff", []),
+        ("000001fffeffffff", ["CAP_SYS_RESOURCE"]),
+        ("000000fffffffffe", ["CAP_CHOWN", "CAP_CHECKPOINT_RESTORE"]),
+    ],
+)
+def test_capabilities_that_the_machine_withholds_are_named(
+    bounding: str, expected: list[str]
+) -> None:
+    assert missing(f"Name:\tx\nCapBnd:\t{bounding}\nCapAmb:\t0\n") == expected
 
 
 DUMP = """\

@@ -3,7 +3,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosprov.errors import TwinError
@@ -14,10 +14,11 @@ RANGE = IPv4Network("10.0.0.0/8")
 networks = st.builds(
     lambda address, length: IPv4Network((address, length), strict=False),
     st.integers(int(RANGE[0]), int(RANGE[-1])),
-    st.integers(10, 32),
+    st.integers(14, 32),
 )
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 0xFFFFFF), taken=st.lists(networks, max_size=5))
 def test_the_subnet_overlaps_nothing_and_is_in_range(seed: int, taken: list[IPv4Network]) -> None:
     subnet = free_subnet(seed, taken)
@@ -29,6 +30,11 @@ def test_the_subnet_overlaps_nothing_and_is_in_range(seed: int, taken: list[IPv4
 def test_labs_with_one_seed_get_different_subnets() -> None:
     first = free_subnet(7, [])
     assert free_subnet(7, [first]) != first
+
+
+def test_the_search_goes_round_the_end_of_the_range() -> None:
+    taken = [IPv4Network("10.127.0.0/16"), IPv4Network("10.77.0.0/24")]
+    assert free_subnet(50 * 256 + 200, taken) == IPv4Network("10.77.1.0/24")
 
 
 def test_a_machine_without_a_free_subnet_is_told() -> None:
