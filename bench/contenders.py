@@ -96,7 +96,6 @@ def _play() -> list[dict[str, Any]]:
     tasks.append({"file": {"src": points_to, "path": link, "state": "link"}})
     line = {"path": path, "regexp": f"^{key}=", "line": f"{key}={value}"}
     tasks.append({"lineinfile": line})
-    # pyinfra and crosprov know no shorter names either
     named = [{f"ansible.builtin.{k}": v for k, v in task.items()} for task in tasks]
     return [{"hosts": "all", "gather_facts": False, "vars": desired.VARS, "tasks": named}]
 
@@ -151,14 +150,8 @@ def _pyinfra(home: Path, targets: list[SshTarget], cache: Path) -> Contender:
         _version(programs / "pyinfra", r"v([\d.]+)"),
         Command((*argv, "-y"), home, {}),
         Command((*argv, "--dry", "--diff"), home, {}),
-        lambda output: _changed_by_pyinfra(output, len(targets)),
+        lambda output: len(set(re.findall(r"\[(\S+)\] Will modify", output))),
     )
-
-
-def _changed_by_pyinfra(output: str, hosts: int) -> int:
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", output)
-    row = re.search(r"Files/Template \([^)]*motd[^)]*\)\s+(\d+|-)", plain)
-    return int(row[1]) if row and row[1] != "-" else plain.count("Will modify") and hosts
 
 
 def _crosprov(home: Path, targets: list[SshTarget], cache: Path) -> Contender:

@@ -39,18 +39,18 @@ class Course:
             self._run(contender.name, "first apply", contender.apply)
             self._check_converged(contender.name)
         self._write_floor()
-        for number in range(self.runs + 1):  # the first warms up and is not counted
-            for name, command in self._each("apply"):
-                self._untouched(name, "warm-up" if number == 0 else "nothing to do", command)
-        for name, command in self._each("apply"):
+        for name, command in self._each():
             self._untouched(name, "memory", command, memory=True)
+        for _ in range(self.runs):  # in turns, so that noise of the machine meets all alike
+            for name, command in self._each():
+                self._untouched(name, "nothing to do", command)
         for name in self.lab.names:
             self.lab.shell(name, _DRIFT)
         for _ in range(self.runs):
             for contender in self.contenders:
                 done = self._untouched(contender.name, "dry run", contender.dry_run)
                 self._check_told(contender, done.output)
-        return {name: self._row(name) for name, _ in self._each("apply")}
+        return {name: self._row(name) for name, _ in self._each()}
 
     @property
     def round_trips(self) -> float:
@@ -74,7 +74,7 @@ class Course:
     def _crosprov(self) -> Contender:
         return next(c for c in self.contenders if c.name == "crosprov")
 
-    def _each(self, what: str) -> list[tuple[str, Command]]:
+    def _each(self) -> list[tuple[str, Command]]:
         return [*((c.name, c.apply) for c in self.contenders), (FLOOR, self.floor)]
 
     def _run(self, name: str, what: str, command: Command, *, memory: bool = False) -> Sample:

@@ -49,6 +49,8 @@ class BenchLab:
     def up(self, progress: Progress) -> None:
         """Boot what does not run; raises TwinError when this machine cannot."""
         _ensure_rootfs(self.twins.cache_dir, progress)
+        if {twin.name for twin in self.twins.list()} not in (set(), set(self.names)):
+            self.down()  # left by an earlier benchmark of other size
         self.twins.up(lambda text: None)
 
     def fresh(self, progress: Progress) -> None:

@@ -12,6 +12,7 @@ from crosprov.inventory.fields import SecretRef
 from crosprov.inventory.lab import Host, Lab
 from crosprov.planning.engine import RoleDeploy
 from crosprov.planning.planner import HostModel
+from crosprov.roles import common
 from crosprov.secrets import Reference, vault
 
 Deploy = Callable[[Lab, Host], object]
@@ -28,7 +29,7 @@ def host_model(lab: Lab, host: Host) -> HostModel:
     """
     deploys = tuple(RoleDeploy(role, partial(find(role), lab, host)) for role in host.roles)
     state = _STATE_OF_A_DUT if host.plays("dut") else _STATE
-    return HostModel(host.name, deploys, state)
+    return HostModel(host.name, deploys, host.ssh_target(), state)
 
 
 def find(role: str) -> Deploy:
@@ -58,6 +59,18 @@ def find(role: str) -> Deploy:
 def base_url(address: str, port: int) -> str:
     """Word the root of a web server, without a slash at its end."""
     return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+
+
+def describes(host: Host, path: str) -> bool:
+    """Tell whether the host's section `common` says itself what stands at a path.
+
+    Other roles then leave the path to it: a folder of theirs may be a link to a larger disk, or
+    belong to somebody else.
+    """
+    if not host.plays("common"):
+        return False
+    wanted = host.settings(common.Settings)
+    return path in wanted.directories or path in wanted.links
 
 
 def secret(lab: Lab, reference: SecretRef) -> str:

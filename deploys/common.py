@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pyinfra import api
 
 from crosprov.deploying import secret
+from crosprov.errors import PlanError
 from crosprov.inventory.fields import SecretRef
 from crosprov.inventory.lab import Host, Lab
 from crosprov.operations import files, merge
@@ -62,7 +65,7 @@ def _units(wanted: common.Settings) -> None:
 
 def _content(lab: Lab, host: Host, file: common.File) -> str | bytes:
     if file.source is not None:
-        return file.source.read_bytes()
+        return _read(file.source)
     if file.template is not None:
         return render_file(file.template, **{"host": host, "lab": lab, **file.vars})
     if isinstance(file.content, SecretRef):
@@ -70,17 +73,12 @@ def _content(lab: Lab, host: Host, file: common.File) -> str | bytes:
     return file.content or ""
 
 
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PlanError(f"{path} cannot be read: {error.strerror}") from None
+
+
 def _four_digits(mode: str) -> str:
     return mode.zfill(4)
-
-
-def describes(host: Host, path: str) -> bool:
-    """Tell whether the host's section `common` says itself what stands at a path.
-
-    Other roles then leave the path to it: a folder of theirs may be a link to a larger disk, or
-    belong to somebody else.
-    """
-    if not host.plays("common"):
-        return False
-    wanted = host.settings(common.Settings)
-    return path in wanted.directories or path in wanted.links

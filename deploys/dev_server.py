@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra import api
 
 from crosprov import devserver
-from crosprov.deploying import base_url, secret
+from crosprov.deploying import base_url, describes, secret
 from crosprov.inventory.lab import Host, Lab
 from crosprov.operations import files
 from crosprov.operations.effects import effects
@@ -14,8 +14,6 @@ from crosprov.operations.units import unit
 from crosprov.operations.users import user
 from crosprov.roles import dev_server, mirror
 from crosprov.templating import render
-
-from .common import describes
 
 UNIT = "devserver.service"
 ACCOUNT = "devserver"

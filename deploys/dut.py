@@ -12,11 +12,14 @@ from pyinfra import host as current_host
 
 from crosprov.deploying import base_url
 from crosprov.errors import PlanError
-from crosprov.facts.files import Kind, PathFact
+from crosprov.facts.files import Kind, PathFact, PathState
+from crosprov.facts.jobs import JobFact
 from crosprov.inventory.lab import Host, Lab
-from crosprov.operations import merge
+from crosprov.operations import marks, merge
 from crosprov.operations.effects import effects
 from crosprov.operations.jobs import job
+from crosprov.operations.note import Commands
+from crosprov.operations.operation import operation
 from crosprov.roles import dev_server, dut
 
 LSB_RELEASE = "/mnt/stateful_partition/etc/lsb-release"
@@ -30,39 +33,65 @@ _LIMIT = 1024 * 1024  # bytes; as the merging operation asks, so that both are o
 def deploy(lab: Lab, host: Host) -> None:
     """Set the lines of the stateful lsb-release, and restart the update engine for them."""
     wanted = host.settings(dut.Settings)
-    lines = _lines_now()
-    values = {**_addresses(lab, wanted, lines), **wanted.lsb_release}
+    if wanted.dev_server is not None:
+        addresses = _addresses(_root(lab, wanted.dev_server), wanted.label)
+    else:
+        addresses = _taken_back(lab)
+    values = {**addresses, **wanted.lsb_release}
     _check(wanted, values)
-    if not values:
+    if not values and not _restart_is_due():
         return
-    _warn_of_lost_lines(lines)
+    stateful_lsb_release()
     merge.settings(LSB_RELEASE, values, restarts=[JOB])
     job(JOB)
 
 
-def _lines_now() -> list[str]:
-    """Read the file as it is on the DUT."""
+@operation
+def stateful_lsb_release() -> Commands:
+    """Refuse a directory in the file's place, and say when the update engine will not read all.
+
+    It reads nothing after a line that is neither KEY=value nor a comment (libbrillo's
+    KeyValueStore).
+    """
     seen = current_host.get_fact(PathFact, path=LSB_RELEASE, limit=_LIMIT)
     if seen.kind is Kind.DIRECTORY:
         raise PlanError(
             f"{LSB_RELEASE} is a directory where a file is wanted",
             hint="some scripts make it so by mistake; look into it and remove it by hand",
         )
-    return (seen.content or b"").decode("utf-8", "replace").split("\n")
+    for number, line in enumerate(_lines(seen), start=1):
+        text = line.strip()
+        if text and not text.startswith("#") and (text.startswith("=") or "=" not in text):
+            effects().notices.append(
+                f"{LSB_RELEASE}:{number} is neither KEY=value nor a comment, and the update "
+                "engine reads nothing after it"
+            )
+            break
+    yield from ()
 
 
-def _addresses(lab: Lab, wanted: dut.Settings, lines: list[str]) -> dict[str, str | None]:
-    if wanted.dev_server is not None:
-        root = _root(lab, wanted.dev_server)
-        label = f"/{wanted.label}" if wanted.label else ""
-        return {UPDATES: f"{root}/update{label}", SERVER: root}
+def _addresses(root: str, label: str | None) -> dict[str, str | None]:
+    return {UPDATES: f"{root}/update/{label}" if label else f"{root}/update", SERVER: root}
+
+
+def _taken_back(lab: Lab) -> dict[str, str | None]:
+    """Name the keys that point at a dev server of this lab, to be absent."""
     roots = [_root(lab, name) for name, other in lab.hosts.items() if other.plays("dev_server")]
     found: dict[str, str | None] = {}
-    for line in lines:
+    seen = current_host.get_fact(PathFact, path=LSB_RELEASE, limit=_LIMIT)
+    for line in _lines(seen):
         key, _, value = line.partition("=")
         if key in (UPDATES, SERVER) and any(f"{value}/".startswith(f"{root}/") for root in roots):
             found[key] = None
     return found
+
+
+def _lines(seen: PathState) -> list[str]:
+    return (seen.content or b"").decode("utf-8", "replace").split("\n")
+
+
+def _restart_is_due() -> bool:
+    return current_host.get_fact(JobFact, job=JOB, mark=marks.mark_of(JOB)).due
 
 
 def _root(lab: Lab, name: str) -> str:
@@ -85,15 +114,3 @@ def _check(wanted: dut.Settings, values: dict[str, str | None]) -> None:
                 "engine does not read as it is meant",
                 hint="take it away",
             )
-
-
-def _warn_of_lost_lines(lines: list[str]) -> None:
-    """Say when the update engine will not read as far as our lines (libbrillo's store)."""
-    for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if text and not text.startswith("#") and not text.partition("=")[1]:
-            effects().notices.append(
-                f"{LSB_RELEASE}:{number} is neither KEY=value nor a comment; the update engine "
-                "reads nothing after it"
-            )
-            return

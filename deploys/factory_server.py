@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pyinfra import api
 
+from crosprov.deploying import describes
 from crosprov.inventory.lab import Host, Lab
 from crosprov.operations import dome, files
 from crosprov.operations.containers import ContainerSpec, container, image
@@ -16,8 +17,6 @@ from crosprov.operations.effects import effects
 from crosprov.operations.packages import packages
 from crosprov.roles import factory_server
 from crosprov.roles.factory_server import UMPIRE_OFFSETS
-
-from .common import describes
 
 UMPIRE_BASE = 8080  # inside of the container
 LOCALTIME = "/etc/localtime"

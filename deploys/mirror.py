@@ -10,6 +10,7 @@ from ipaddress import ip_address
 
 from pyinfra import api
 
+from crosprov.deploying import describes
 from crosprov.errors import PlanError
 from crosprov.inventory.lab import Host, Lab
 from crosprov.operations import files
@@ -19,8 +20,6 @@ from crosprov.operations.packages import packages
 from crosprov.operations.units import unit
 from crosprov.roles import dev_server, mirror
 from crosprov.templating import render
-
-from .common import describes
 
 PACKAGE = "nginx-light"
 UNIT = "nginx.service"

@@ -144,11 +144,7 @@ def _told(report: Report, format: Format, stopped: bool) -> int:
     from crosprov.report.style import Style
 
     if format is Format.json:
-        body = report.model_dump(mode="json")
-        from crosprov.cli.output import as_json
-
-        totals = {"converged": report.converged, "round_trips": report.round_trips}
-        typer.echo(as_json({**body, **totals}), nl=False)
+        typer.echo(report.model_dump_json(indent=2))
     else:
         typer.echo(render(report, Style.of(sys.stdout)), nl=False)
     if stopped:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from pydantic import computed_field
+
 from crosprov.errors import CrosprovError
 from crosprov.execution.events import (
     Blocked,
@@ -62,11 +64,13 @@ class Report(Frozen):
     by: str
     hosts: tuple[HostReport, ...]
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def converged(self) -> bool:
         """Tell whether every host is as the inventory says."""
         return all(host.outcome.good for host in self.hosts)
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def round_trips(self) -> int:
         """Count the commands that were sent, planning included."""

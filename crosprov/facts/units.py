@@ -81,7 +81,7 @@ class UnitFact(FactBase[UnitState]):
             f"s=$(systemctl show -p {_PROPERTIES},ExecMainStartTimestampMonotonic "
             f"-- {shlex.quote(unit)}) || exit 1; "
             "printf '%s\\n' \"$s\" | sed 's/^\\(ExecMainStart\\)[^=]*=0*$/\\1=no/; "
-            "s/^\\(ExecMainStart\\)[^=]*=.*/\\1=yes/'; else echo LoadState=no-systemd; fi; "
+            "s/^\\(ExecMainStart\\)[^=]*=[1-9].*/\\1=yes/'; else echo LoadState=no-systemd; fi; "
             f"[ ! -e {shlex.quote(mark)} ] || echo Due=yes"
         )
 

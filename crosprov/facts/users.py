@@ -35,8 +35,8 @@ class UserFact(FactBase[UserState]):
         name = shlex.quote(user)
         wanted = " ".join(shlex.quote(group) for group in sorted({*groups, user}))
         return (
-            f'if p=$(getent passwd {name}); then echo "user $p"; echo "groups $(id -Gn {name})";'
-            " else base=$(useradd -D 2>/dev/null | sed -n 's/^HOME=//p'); "
+            f'if p=$(getent passwd {name}); then echo "user $p"; echo "groups $(id -Gn {name})"; '
+            "else base=$(useradd -D 2>/dev/null | sed -n 's/^HOME=//p'); "
             f'echo "base ${{base:-/home}}/"{name}; fi; '
             f'for g in {wanted}; do getent group "$g" >/dev/null && echo "group $g"; done; :'
         )

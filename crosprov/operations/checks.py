@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from pyinfra import host
-from pyinfra.api import operation
-from pyinfra.api.command import PyinfraCommand
 
 from crosprov.facts.units import UnitFact
 from crosprov.operations import marks
 from crosprov.operations.effects import effects
-from crosprov.operations.note import Note, Noted
+from crosprov.operations.note import Commands, Note, Noted
+from crosprov.operations.operation import operation
 from crosprov.planning.plan import Action
 
 
-@operation()
-def nginx_configuration(unit: str) -> Iterator[PyinfraCommand]:
+@operation
+def nginx_configuration(unit: str) -> Commands:
     """Let nginx read its configuration before a restart of its unit that is due.
 
     A restart stops first, so a wrong file would end a service that still runs well. Nothing is

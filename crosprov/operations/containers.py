@@ -12,7 +12,6 @@ import shlex
 from typing import Any
 
 from pyinfra import host
-from pyinfra.api import operation
 
 from crosprov.errors import PlanError
 from crosprov.facts.containers import (
@@ -28,13 +27,14 @@ from crosprov.operations.container_spec import ContainerSpec
 from crosprov.operations.effects import effects
 from crosprov.operations.images import image
 from crosprov.operations.note import Commands, Note, Noted
+from crosprov.operations.operation import operation
 from crosprov.operations.readiness import answers_function, checked_url
 from crosprov.planning.plan import Action
 
 __all__ = ["ContainerSpec", "container", "image"]
 
 
-@operation()
+@operation
 def container(name: str, spec: ContainerSpec, /, *, ready: str | None = None) -> Commands:
     """Make a container run that was made from this spec and from the image as it is now.
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pyinfra import host
-from pyinfra.api import FactBase, operation
-from pyinfra.api.command import PyinfraCommand
+from pyinfra.api import FactBase
 
 from crosprov.errors import PlanError
 from crosprov.operations.effects import effects, state_dir
-from crosprov.operations.note import Note, Noted
+from crosprov.operations.note import Commands, Note, Noted
+from crosprov.operations.operation import operation
 from crosprov.planning.plan import Action
 
 PROGRAM_DIR = "/usr/local/factory/py/dome"  # in the container
@@ -25,6 +24,7 @@ class DatabaseState:
     """What was observed: whether the file is there, the image, and the image that made it."""
 
     kind: str = "absent"  # file, absent, other
+    docker: str = "none"  # ok; down, when it does not answer; none
     image: str = ""  # id of the image as it is now, "" when the host has none
     migrated: str = ""  # id of the image whose schema the database has, "" when not known
 
@@ -39,6 +39,8 @@ class DatabaseFact(FactBase[DatabaseState]):
         return (
             f"if [ -f {name} ]; then echo file; elif [ -e {name} ] || [ -L {name} ]; "
             "then echo other; else echo absent; fi; "
+            "if ! command -v docker >/dev/null 2>&1; then echo docker none; "
+            "elif docker ps -q >/dev/null 2>&1; then echo docker ok; else echo docker down; fi; "
             f"echo \"image $(docker image inspect -f '{{{{.Id}}}}' {shlex.quote(image)} "
             f'2>/dev/null)"; echo "migrated $(cat {shlex.quote(record)} 2>/dev/null)"'
         )
@@ -50,13 +52,14 @@ class DatabaseFact(FactBase[DatabaseState]):
     def process(self, output: list[str]) -> DatabaseState:
         return DatabaseState(
             output[0],
-            output[1].removeprefix("image").strip(),
-            output[2].removeprefix("migrated").strip(),
+            output[1].removeprefix("docker ").strip(),
+            output[2].removeprefix("image").strip(),
+            output[3].removeprefix("migrated").strip(),
         )
 
 
-@operation()
-def database(path: str, logs: str, image: str) -> Iterator[PyinfraCommand]:
+@operation
+def database(path: str, logs: str, image: str) -> Commands:
     """Make the file of the database exist, with the schema that the image wants.
 
     `path` and `logs` are on the host. Data is never taken away: the schema is migrated by the
@@ -69,12 +72,13 @@ def database(path: str, logs: str, image: str) -> Iterator[PyinfraCommand]:
         raise PlanError(f"{path} is not a file, and Dome's database must be one",
                         hint="look into it, and move it away by hand")  # fmt: skip
     loaded = image in effects().images
-    if not seen.image and not loaded:
+    awaited = seen.docker == "down" and effects().starts_docker
+    if not seen.image and not loaded and not awaited:
         raise PlanError(
             f"the host has no image {image}, and the inventory names no image_archive",
             hint="set image_archive, or load the image on the host with docker load",
         )
-    if seen.kind == "file" and seen.image == seen.migrated and not loaded:
+    if seen.kind == "file" and seen.image and seen.image == seen.migrated and not loaded:
         return
     made = seen.kind == "absent"
     note = Note(

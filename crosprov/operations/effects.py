@@ -67,7 +67,7 @@ def effects() -> Effects:
     """
     host = _host()
     executing = bool(host.state.is_executing)
-    known = _effects.get(host)
+    known = _effects[host] if host in _effects else None
     if known is None or known.executing != executing:
         known = _effects[host] = Effects(executing=executing)
     return known
@@ -87,5 +87,5 @@ def _host() -> Host:
     # `pyinfra.host` is a proxy that is the same object for all hosts.
     from pyinfra.context import ctx_host
 
-    host: Host = ctx_host.get()
+    host: Host = ctx_host.get()  # type: ignore[no-untyped-call]
     return host

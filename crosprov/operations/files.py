@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyinfra import host
-from pyinfra.api import StringCommand, operation
+from pyinfra.api import StringCommand
 
 from crosprov.errors import PlanError
 from crosprov.facts.files import Kind, PathFact, PathState
 from crosprov.operations import diff as difference
 from crosprov.operations.effects import effects, state_dir
 from crosprov.operations.note import Commands, Content, Note, Noted
+from crosprov.operations.operation import operation
 from crosprov.planning.plan import Action
 
 _KEPT_LIMIT = 1024 * 1024  # bytes of a replaced file that are kept on the host
@@ -44,7 +45,7 @@ class Target:
         return difference.sha256_of(self.content)
 
 
-@operation()
+@operation
 def file(
     path: str,
     content: str | bytes,
@@ -184,7 +185,7 @@ def _access_diff(
         before["owner"], after["owner"] = f"{seen.user}:{seen.group}", f"{user}:{group}"
 
 
-@operation()
+@operation
 def directory(
     path: str,
     *,
@@ -219,7 +220,7 @@ def directory(
     yield Noted(make + access, note)
 
 
-@operation()
+@operation
 def link(path: str, target: str) -> Commands:
     """Make a symbolic link point at a target; another link in its place is replaced at once.
 
@@ -245,7 +246,7 @@ def link(path: str, target: str) -> Commands:
     )
 
 
-@operation()
+@operation
 def absent(path: str, *, restarts: Sequence[str] = (), shipped_by: str | None = None) -> Commands:
     """Make sure that no file or link stands at a path; its content is kept on the host.
 

@@ -8,12 +8,13 @@ import re
 import shlex
 
 from pyinfra import host
-from pyinfra.api import StringCommand, operation
+from pyinfra.api import StringCommand
 
 from crosprov.errors import PlanError
 from crosprov.facts.containers import ImageFact
 from crosprov.operations.effects import effects, state_dir
 from crosprov.operations.note import Commands, LocalFile, Note, Noted
+from crosprov.operations.operation import operation
 from crosprov.planning.plan import Action
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._/:-]*[a-z0-9]|[a-z0-9]", re.IGNORECASE)
@@ -33,7 +34,7 @@ id=$(docker image inspect -f '{{{{.Id}}}}' {name}) &&
 printf '%s\\n' "$id" > {record}.part && mv {record}.part {record}"""
 
 
-@operation()
+@operation
 def image(name: str, /, *, archive: str) -> Commands:
     """Make the name of an image point at what an archive of the controller holds.
 

@@ -6,13 +6,13 @@ import re
 import shlex
 
 from pyinfra import host
-from pyinfra.api import operation
 
 from crosprov.errors import PlanError
 from crosprov.facts.jobs import JobFact, JobState
 from crosprov.operations import marks
 from crosprov.operations.effects import effects
 from crosprov.operations.note import Commands, Note, Noted
+from crosprov.operations.operation import operation
 from crosprov.planning.plan import Action
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -33,7 +33,7 @@ in_state() {
 }"""
 
 
-@operation()
+@operation
 def job(name: str, /, *, running: bool = True) -> Commands:
     """Make an upstart job run, with its configuration as it is now, or be stopped.
 

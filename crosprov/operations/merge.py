@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from pyinfra import host
-from pyinfra.api import operation
 
 from crosprov.errors import PlanError
 from crosprov.facts.files import Kind, PathFact, PathState
 from crosprov.operations.effects import effects
 from crosprov.operations.files import Target, write
 from crosprov.operations.merging import merge_block, merge_line, merge_settings
+from crosprov.operations.note import Commands
+from crosprov.operations.operation import operation
 
 __all__ = ["block", "line", "merge_block", "merge_line", "merge_settings", "settings"]
 
 _LIMIT = 1024 * 1024  # bytes of a file that we merge into
 
 
-@operation()
+@operation
 def settings(
     path: str,
     values: Mapping[str, str | None],
@@ -39,7 +40,7 @@ def settings(
     yield from _write(path, seen, after, mode, restarts)
 
 
-@operation()
+@operation
 def block(
     path: str,
     text: str | None,
@@ -60,7 +61,7 @@ def block(
     yield from _write(path, seen, after, mode, restarts)
 
 
-@operation()
+@operation
 def line(
     path: str,
     text: str,

@@ -7,12 +7,12 @@ import shlex
 from collections.abc import Sequence
 
 from pyinfra import host
-from pyinfra.api import operation
 
 from crosprov.errors import PlanError
 from crosprov.facts.packages import PackagesFact, PackagesState
 from crosprov.operations.effects import effects, state_dir
 from crosprov.operations.note import Commands, Note, Noted
+from crosprov.operations.operation import operation
 from crosprov.planning.plan import Action
 
 # As Debian allows them, except one that ends in "-": to apt-get that means to remove.
@@ -54,7 +54,7 @@ fi"""
 _OUTDATED = "Unable to locate\\|no installation candidate\\|Failed to fetch\\|Unable to fetch"
 
 
-@operation()
+@operation
 def packages(names: Sequence[str]) -> Commands:
     """Install packages, with their dependencies and without what those only recommend.
 

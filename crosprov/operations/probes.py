@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pyinfra import host
-from pyinfra.api import operation
 
 from crosprov.errors import PlanError
 from crosprov.facts.http import HttpFact
 from crosprov.operations.effects import effects
 from crosprov.operations.note import Commands, Note, Noted
+from crosprov.operations.operation import operation
 from crosprov.operations.readiness import READY_WITHIN, answers_function, checked_url
 from crosprov.planning.plan import Action
 
 
-@operation()
+@operation
 def http_probe(url: str, /, *, status: int = 200, within: int = READY_WITHIN) -> Commands:
     """Make sure that a URL, asked on the host itself, answers with an HTTP status.
 

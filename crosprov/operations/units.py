@@ -7,13 +7,13 @@ import shlex
 from dataclasses import dataclass, replace
 
 from pyinfra import host
-from pyinfra.api import operation
 
 from crosprov.errors import PlanError
 from crosprov.facts.units import UnitFact, UnitState
 from crosprov.operations import marks
 from crosprov.operations.effects import effects
 from crosprov.operations.note import Commands, Note, Noted
+from crosprov.operations.operation import operation
 from crosprov.operations.readiness import answers_function, checked_url
 from crosprov.planning.plan import Action
 
@@ -50,7 +50,7 @@ class Decision:
         return self == Decision()
 
 
-@operation()
+@operation
 def unit(
     name: str,
     /,

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Sequence
 
 from pyinfra import host
-from pyinfra.api import StringCommand, operation
+from pyinfra.api import StringCommand
 
 from crosprov.errors import PlanError
 from crosprov.facts.files import Kind, PathState
@@ -18,6 +18,7 @@ from crosprov.operations.effects import effects
 from crosprov.operations.files import flush, keep_before, temporary_beside
 from crosprov.operations.merging import merge_block
 from crosprov.operations.note import Commands, Content, Note, Noted
+from crosprov.operations.operation import operation
 from crosprov.planning.plan import Action
 
 _NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,30}\$?", re.IGNORECASE)
@@ -42,7 +43,7 @@ def user(
         keys(name, authorized_keys, home=home)
 
 
-@operation()
+@operation
 def account(
     name: str,
     /,
@@ -81,7 +82,7 @@ def account(
     yield Noted(_groupadd(made, system) + command, note)
 
 
-@operation()
+@operation
 def keys(user: str, authorized: Sequence[str], /, *, home: str | None = None) -> Commands:
     """Let public keys log in to an account; keys that others put there stay.
 

@@ -207,10 +207,10 @@ def _register(host: Host, deploys: Sequence[RoleDeploy], drawing: Drawing) -> di
             pass  # what it did before that still counts
         except PlanError as error:
             if not drawing.missing:
-                raise _about(error, host.name, f"the deploy of role {deploy.role}") from error
+                raise _about(error, deploy.role, "its deploy") from error
         except PyinfraError as error:
             if not drawing.missing:
-                raise _wrong(host, deploy.role, error) from error
+                raise _wrong(host, deploy.role, "its deploy", error) from error
         for operation in host.op_hash_order[len(roles) :]:
             roles[operation] = deploy.role
     return roles
@@ -238,9 +238,9 @@ def _drain(host: Host, roles: Mapping[str, str], drawing: Drawing) -> None:
         except _Miss:
             continue
         except PlanError as error:
-            first_error = first_error or _about(error, host.name, f"operation `{name}`")
+            first_error = first_error or _about(error, roles[operation], f"operation `{name}`")
         except PyinfraError as error:
-            first_error = first_error or _wrong(host, name, error)
+            first_error = first_error or _wrong(host, roles[operation], f"operation `{name}`", error)
     if first_error is not None and not drawing.missing:
         raise first_error
 
@@ -259,15 +259,17 @@ def _wanted(registered: StateOperationHostData, name: str) -> bool:
         ) from error
 
 
-def _about(error: PlanError, host: str, what: str) -> PlanError:
-    return type(error)(f"{host}: {what} cannot be planned: {error.message}", hint=error.hint)
+def _about(error: PlanError, role: str, what: str) -> PlanError:
+    """Say in which role it went wrong; the operation matters where it cannot be planned at all."""
+    where = f"{what} cannot be planned: " if isinstance(error, NotPlannable) else ""
+    return type(error)(f"role {role}: {where}{error.message}", hint=error.hint)
 
 
-def _wrong(host: Host, what: str, error: Exception) -> PlanError:
+def _wrong(host: Host, role: str, what: str, error: Exception) -> PlanError:
     connector = host.connector
     assert isinstance(connector, _Connector)
     reason = connector.failed if "No hosts remaining" in str(error) else str(error)
-    return PlanError(f"{host.name}: operation `{what}` cannot be planned: {reason}")
+    return PlanError(f"role {role}: {what} cannot be planned: {reason}")
 
 
 def _change(

@@ -64,6 +64,7 @@ class _Ladder:
         self.where = target.name
         self._target = target
         self._rungs: list[Connection] = []
+        self._closed = False
         self._closers: deque[Callable[[], None]] = deque()
 
     @property
@@ -76,11 +77,18 @@ class _Ladder:
         The first connection goes first: a farewell of a later one would have to travel
         through it, and might wait there for a peer that is gone.
         """
+        self._closed = True
         while self._closers:
             try:
                 self._closers.popleft()()
             except IndexError:
                 return
+
+    def _hold(self, close: Callable[[], None]) -> None:
+        self._closers.append(close)
+        if self._closed:
+            # The limit passed while this was being opened.
+            self.close()
 
     def climb(self, hop: Hop, deadline: Deadline) -> None:
         """Add the connection to the next hop."""
@@ -104,13 +112,15 @@ class _Ladder:
             try:
                 return self._try(hop, below, identity, deadline)
             except _HungUp:
+                if self._closed:
+                    raise
                 time.sleep(min(random.uniform(0.5, 1.5) * pause, deadline.remaining()))
         return self._try(hop, below, identity, deadline)
 
     def _try(self, hop: Hop, below: str, identity: HostIdentity, deadline: Deadline) -> Connection:
         sock, complaint = self._socket(hop, below, deadline)
         connection = Connection(sock)
-        self._closers.append(connection.close)
+        self._hold(connection.close)
         try:
             _shake_hands(connection, identity, hop, complaint)
         except Unreachable:
@@ -124,7 +134,7 @@ class _Ladder:
         if hop.proxy_command is None:
             return dial(hop, deadline), str
         proxy = ProxyCommand(hop.proxy_command)
-        self._closers.append(proxy.close)
+        self._hold(proxy.close)
         return proxy.sock, proxy.complaint
 
 

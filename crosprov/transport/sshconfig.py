@@ -14,6 +14,7 @@ from pathlib import Path
 _KEYWORD = re.compile(r"[ \t]*(\w+)(?:[ \t]*=[ \t]*|[ \t]+)(.*?)[ \t\r]*\Z")
 _WORD = re.compile(r'[ \t]*(?:"([^"]*)"|([^ \t"#][^ \t]*))')
 _MAX_DEPTH = 16
+_EXEC_TIMEOUT = 10
 _SEVERAL = frozenset({"identityfile", "certificatefile"})
 _LISTS = frozenset({"userknownhostsfile", "globalknownhostsfile"})
 _RAW = frozenset({"proxycommand"})
@@ -87,6 +88,9 @@ def look_up(asked: str, *, user: str | None = None, paths: tuple[Path, ...] = ()
     evaluation = _Evaluation(Settings(asked), user)
     evaluation.run(paths)
     if evaluation.wants_second:
+        # The name is settled by then, as in ssh: the second pass cannot change it.
+        name = expand(evaluation.settings.get("hostname") or asked, {"h": asked})
+        evaluation.settings.values["hostname"] = [name]
         evaluation.final = True
         evaluation.run(paths)
     if (canonical := evaluation.settings.get("canonicalizehostname")) in ("yes", "always"):
@@ -152,7 +156,7 @@ class _Evaluation:
             criterion = word.removeprefix("!").lower()
             criterion, equals, argument = criterion.partition("=")
             if criterion in _LATER:
-                self.wants_second = True
+                self.wants_second |= criterion == "final"
                 holds = self.final
             elif criterion == "all":
                 holds = True
@@ -170,7 +174,7 @@ class _Evaluation:
     def _holds(self, line: Line, criterion: str, argument: str) -> bool:
         asked = self.settings.asked
         if criterion == "exec":
-            return self._execute(argument)
+            return self._execute(line, argument)
         subject = {
             "host": lambda: expand(self.settings.get("hostname") or asked, {"h": asked}),
             "originalhost": lambda: asked,
@@ -181,7 +185,7 @@ class _Evaluation:
             raise line.error(f"has the unknown criterion Match {criterion}")
         return _listed(subject(), argument.split(","))
 
-    def _execute(self, command: str) -> bool:
+    def _execute(self, line: Line, command: str) -> bool:
         tokens = {
             "h": self.settings.get("hostname") or self.settings.asked,
             "n": self.settings.asked,
@@ -190,13 +194,16 @@ class _Evaluation:
             "u": getpass.getuser(),
             "d": str(Path.home()),
         }
-        done = subprocess.run(
-            ["/bin/sh", "-c", expand(command, tokens)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=30,
-        )
+        try:
+            done = subprocess.run(
+                ["/bin/sh", "-c", expand(command, tokens)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=_EXEC_TIMEOUT,
+            )
+        except subprocess.TimeoutExpired:
+            raise line.error(f"runs a command that takes over {_EXEC_TIMEOUT} s") from None
         return done.returncode == 0
 
 

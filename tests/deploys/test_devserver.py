@@ -319,7 +319,8 @@ def test_the_latest_build_is_by_number_not_by_text(running: Running) -> None:
 
 V3 = (
     b'<?xml version="1.0" encoding="UTF-8"?><request protocol="3.0"><os version="x"/>'
-    b'<app appid="{ABC&amp;}"><ping active="1"/><updatecheck/><event eventtype="3"/></app></request>'
+    b'<app appid="{ABC&amp;}"><ping active="1"/><updatecheck/><event eventtype="3"/></app>'
+    b"</request>"
 )
 V2 = (
     b'<o:gupdate xmlns:o="http://www.google.com/update2/request" protocol="2.0">'

@@ -162,7 +162,7 @@ def test_what_cannot_be_planned_is_refused_by_name(
     with pytest.raises(NotPlannable) as error:
         drawn(function)
     assert words in error.value.message
-    assert "h1" in error.value.message and "operation" in error.value.message
+    assert "role common" in error.value.message and "operation" in error.value.message
 
 
 def test_a_token_of_a_secret_in_a_command_is_refused() -> None:

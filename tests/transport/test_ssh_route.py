@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -118,6 +119,15 @@ def test_a_quiet_command_of_a_living_host_is_left_alone(home: Path, chain: list[
         config.write("Host end\n ServerAliveInterval 1\n ServerAliveCountMax 1\n")
     with closing(connect(END)) as session:
         assert session.run("sleep 4; echo slept").stdout == b"slept\n"
+
+
+def test_a_slow_sink_is_not_a_dead_peer(home: Path, chain: list[Sshd]) -> None:
+    configure(home, chain)
+    with (home / ".ssh" / "config").open("a") as config:
+        config.write("Host end\n ServerAliveInterval 1\n ServerAliveCountMax 1\n")
+    with closing(connect(END)) as session:
+        done = session.run("echo one; sleep 5; echo two", on_stdout=lambda data: time.sleep(4))
+    assert done.stdout == b"one\ntwo\n"
 
 
 def test_a_proxy_command_carries_the_connection(home: Path, chain: list[Sshd]) -> None:
