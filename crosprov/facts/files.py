@@ -53,8 +53,8 @@ _NO_PARENT = PathState(Kind.ABSENT, parent=False)
 def path_question(name: str, expect: str = "", limit: int = SHOWN_LIMIT) -> str:
     """Give the command that observes a path, which is one quoted word of the shell."""
     content = (
-        f'h=$(sha256sum < {name}) || exit 1; h=${{h%% *}}; echo "$h"; '
-        f'set -- $s; [ "$h" = \'{expect}\' ] || [ "$6" -gt {limit} ] || base64 {name}'
+        f'h=$(sha256sum < "$p") || exit 1; h=${{h%% *}}; echo "$h"; '
+        f'set -- $s; [ "$h" = \'{expect}\' ] || [ "$6" -gt {limit} ] || base64 "$p"'
     )
     # A device or a pipe is a "special file" to stat, and must never be read.
     return (

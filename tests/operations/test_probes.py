@@ -48,7 +48,7 @@ def test_a_probe_is_asked_after_a_start_of_the_same_plan(machine: Machine, web: 
 
 @pytest.mark.parametrize(
     "url",
-    ["", "127.0.0.1:80", "ftp://192.0.2.1/", "http://", "http://a b/", "http://a/'", "http://a/\n"],
+    ["", "127.0.0.1:80", "ftp://192.0.2.1/", "http://", "http://a b/", "http://a/\n"],
 )
 def test_what_is_no_url_is_refused(machine: Machine, url: str) -> None:
     with pytest.raises(PlanError, match="not a URL"):

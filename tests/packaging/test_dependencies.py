@@ -1,0 +1,62 @@
+"""What is imported is what is declared."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from tests.packaging.test_distributions import SETTINGS
+from tests.packaging.tree import ROOT, project_files
+
+OURS = {"crosprov", "deploys", "templates", "tests", "bench"}
+RUN = SETTINGS["project"]["dependencies"]
+TEST = SETTINGS["project"]["optional-dependencies"]["test"]
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[<>=!~;\[ ]", line)[0].lower() for line in requirements}
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+
+
+def distributions_of(module: str) -> set[str]:
+    """Name what brings a module; a namespace like that of ruamel has several that may."""
+    top = module.split(".")[0]
+    return {name.lower() for name in packages_distributions().get(top, [top])}
+
+
+@pytest.mark.parametrize(
+    ("folders", "allowed"),
+    [
+        pytest.param(("crosprov", "deploys", "templates"), names(RUN), id="run"),
+        pytest.param(("tests",), names(RUN) | names(TEST), id="test"),
+    ],
+)
+def test_every_import_is_declared(folders: tuple[str, ...], allowed: set[str]) -> None:
+    undeclared = {
+        f"{path}: {module}"
+        for path in project_files()
+        if path.suffix == ".py" and path.parts[0] in folders
+        for module in imported(path)
+        if module.split(".")[0] not in OURS | set(sys.stdlib_module_names)
+        and not distributions_of(module) & allowed
+    }
+    assert undeclared == set()
+
+
+def test_every_dependency_is_explained() -> None:
+    decisions = (ROOT / "docs/decisions.md").read_text()
+    explained = set(re.findall(r"^\| ([\w.]+) \|", decisions, re.M))
+    assert names(RUN) - explained == set()

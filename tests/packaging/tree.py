@@ -1,0 +1,36 @@
+"""The project's own files, as a clone has them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# What .gitignore leaves out.
+_MADE = (
+    *(".git", ".venv", "__pycache__", "build", "dist", ".pytest_cache", ".mypy_cache"),
+    *(".ruff_cache", ".hypothesis", "*.egg-info", "factory-server-demo.tar"),
+)
+
+
+def project_files() -> Iterator[Path]:
+    """Give every file of the project, relative to its root."""
+    ignored = shutil.ignore_patterns(*_MADE)
+    waiting = [ROOT]
+    while waiting:
+        folder = waiting.pop()
+        names = [path.name for path in folder.iterdir()]
+        for name in sorted(set(names) - ignored(str(folder), names)):
+            path = folder / name
+            if path.is_dir():
+                waiting.append(path)
+            else:
+                yield path.relative_to(ROOT)
+
+
+def copy_project(to: Path) -> Path:
+    """Copy the project as a clone would have it."""
+    shutil.copytree(ROOT, to, ignore=shutil.ignore_patterns(*_MADE))
+    return to
