@@ -84,8 +84,13 @@ class Session:
         )()  # fmt: skip
 
     def _subject(self, host: Host) -> Subject:
-        target = self.reach(host.name) if self.reach else host.ssh_target()
-        target = replace(target, accept_new_host_keys=self.accept_new_host_keys)
+        own = host.ssh_target()
+        target = replace(
+            self.reach(host.name) if self.reach else own,
+            connect_timeout=own.connect_timeout,
+            command_timeout=own.command_timeout,
+            accept_new_host_keys=self.accept_new_host_keys,
+        )
         return Subject(target, lambda: self._model(host, target))
 
     def _model(self, host: Host, target: SshTarget) -> HostModel:

@@ -154,7 +154,7 @@ class Apply:
         blocker = next(
             (n for n in plan.needs if n in reports and not reports[n].outcome.good), None
         )
-        if blocker is not None:
+        if blocker is not None and not plan.empty:
             self.emit(Blocked(plan.host, blocker))
             return self._report(plan, Outcome.BLOCKED, blocked_by=blocker)
         started = time.monotonic()

@@ -20,6 +20,7 @@ import logging
 import posixpath
 import shlex
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,7 +37,7 @@ from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command
 from pyinfra.context import ctx_host, ctx_state
 
-from crosprov.errors import NotPlannable, PlanError
+from crosprov.errors import CrosprovError, NotPlannable, PlanError
 from crosprov.operations import effects
 from crosprov.operations.note import Content, LocalFile, Noted
 from crosprov.planning.batch import Answers
@@ -48,9 +49,7 @@ _UNPLANNABLE_ARGUMENTS = ("_get_pty", "_stdin", "_retries", "_sudo_password", "_
 _NOT_FOR_THE_SHELL = {"_success_exit_codes", "_timeout", "_get_pty", "_stdin"}
 
 pyinfra_logger.setLevel(logging.CRITICAL + 1)  # what it says is said better by our own errors
-pyinfra_arguments.all_global_arguments = functools.cache(
-    pyinfra_arguments.all_global_arguments
-)
+pyinfra_arguments.all_global_arguments = functools.cache(pyinfra_arguments.all_global_arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +204,9 @@ def _register(host: Host, deploys: Sequence[RoleDeploy], drawing: Drawing) -> di
             deploy.call()
         except _Miss:
             pass  # what it did before that still counts
-        except PlanError as error:
+        except Exception as error:
             if not drawing.missing:
-                raise _about(error, deploy.role, "its deploy") from error
-        except PyinfraError as error:
-            if not drawing.missing:
-                raise _wrong(host, deploy.role, "its deploy", error) from error
+                raise _sentence(host, deploy.role, "its deploy", error) from error
         for operation in host.op_hash_order[len(roles) :]:
             roles[operation] = deploy.role
     return roles
@@ -222,30 +218,25 @@ def _drain(host: Host, roles: Mapping[str, str], drawing: Drawing) -> None:
     An error counts only when nothing is missing: an operation may be wrong about what an
     earlier one, still without its answers, will have done.
     """
-    first_error: PlanError | None = None
+    first_error: CrosprovError | None = None
     for operation in host.op_hash_order:
         registered = host.state.ops[host][operation]
         name = min(host.state.op_meta[operation].names)
         try:
-            if not _wanted(registered, name):
-                registered.operation_meta.set_complete(True, [], CommandOutput([]))
-                continue
-            commands = list(registered.command_generator())
+            commands = list(registered.command_generator()) if _wanted(registered) else []
             registered.operation_meta.set_complete(True, commands, CommandOutput([]))
             if commands:
-                change = _change(roles[operation], name, registered, commands)
-                drawing.changes.append(change)
+                drawing.changes.append(_change(roles[operation], name, registered, commands))
         except _Miss:
             continue
-        except PlanError as error:
-            first_error = first_error or _about(error, roles[operation], f"operation `{name}`")
-        except PyinfraError as error:
-            first_error = first_error or _wrong(host, roles[operation], f"operation `{name}`", error)
+        except Exception as error:
+            what = f"operation `{name}`"
+            first_error = first_error or _sentence(host, roles[operation], what, error)
     if first_error is not None and not drawing.missing:
         raise first_error
 
 
-def _wanted(registered: StateOperationHostData, name: str) -> bool:
+def _wanted(registered: StateOperationHostData) -> bool:
     """Evaluate `_if` as of now in the plan: an earlier operation counts as carried out."""
     conditions = registered.global_arguments.get("_if") or []
     if callable(conditions):
@@ -259,17 +250,26 @@ def _wanted(registered: StateOperationHostData, name: str) -> bool:
         ) from error
 
 
-def _about(error: PlanError, role: str, what: str) -> PlanError:
-    """Say in which role it went wrong; the operation matters where it cannot be planned at all."""
-    where = f"{what} cannot be planned: " if isinstance(error, NotPlannable) else ""
-    return type(error)(f"role {role}: {where}{error.message}", hint=error.hint)
-
-
-def _wrong(host: Host, role: str, what: str, error: Exception) -> PlanError:
+def _sentence(host: Host, role: str, what: str, error: Exception) -> CrosprovError:
+    """Word what went wrong: in the inventory, on the host, or in the deploy itself."""
     connector = host.connector
     assert isinstance(connector, _Connector)
-    reason = connector.failed if "No hosts remaining" in str(error) else str(error)
-    return PlanError(f"role {role}: {what} cannot be planned: {reason}")
+    match error:
+        case NotPlannable():
+            message = f"role {role}: {what} cannot be planned: {error.message}"
+            return NotPlannable(message, hint=error.hint)
+        case PlanError():
+            return type(error)(f"role {role}: {error.message}", hint=error.hint)
+        case CrosprovError():
+            return error
+        case PyinfraError():
+            reason = connector.failed if "No hosts remaining" in str(error) else str(error)
+            return PlanError(f"role {role}: {what} cannot be planned: {reason}")
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return PlanError(
+        f"role {role}: {what} has a defect: {type(error).__name__}: {error}",
+        hint=f"look at {where.filename}, line {where.lineno}",
+    )
 
 
 def _change(
@@ -288,10 +288,15 @@ def _change(
             action=Action.RUN, steps=tuple(steps), unknown=("what it changes",),
         )  # fmt: skip
     return Change(
-        role=role, operation=short, resource=note.resource, action=note.action, diff=note.diff,
-        before=note.before, after=note.after, restarts=note.restarts, unknown=note.unknown,
-        steps=tuple(steps), undo=note.undo,
+        role=role, operation=short, resource=note.resource, action=note.action,
+        diff=None if note.diff is None else vault.mask(note.diff),
+        before=_masked(note.before), after=_masked(note.after), restarts=note.restarts,
+        unknown=note.unknown, steps=tuple(steps), undo=note.undo,
     )  # fmt: skip
+
+
+def _masked(attributes: Mapping[str, str | None]) -> dict[str, str | None]:
+    return {key: value and vault.mask(value) for key, value in attributes.items()}
 
 
 def _steps(

@@ -61,6 +61,7 @@ def test_a_failure_blocks_what_needs_it_and_nothing_else(tmp_path: Path) -> None
         plan_of(tmp_path / "3", shell("x", "true"), host="dut2", needs=("dut1",)),
         plan_of(tmp_path / "4", shell("x", "true"), host="other"),
         plan_of(tmp_path / "5", shell("x", "true"), host="gone1"),
+        plan_of(tmp_path / "6", host="dut3", needs=("dev1",)),
     ]
     report, events = applied(*hosts)
     assert outcomes(report) == {
@@ -69,6 +70,7 @@ def test_a_failure_blocks_what_needs_it_and_nothing_else(tmp_path: Path) -> None
         "dut2": Outcome.BLOCKED,
         "other": Outcome.CHANGED,
         "gone1": Outcome.FAILED,
+        "dut3": Outcome.UNCHANGED,
     }
     assert not (tmp_path / "dut1").exists()
     assert {e.host: e.by for e in events if isinstance(e, Blocked)} == {

@@ -186,9 +186,7 @@ def test_readiness_is_asked_before_the_old_one_goes(docker: Machine, web: str) -
 
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("after", range(1, 7))
-def test_a_replacement_that_is_killed_is_finished(
-    docker: Machine, after: int, fails: bool
-) -> None:
+def test_a_replacement_that_is_killed_is_finished(docker: Machine, after: int, fails: bool) -> None:
     docker.apply(lambda: container("dome", DOME))
     (docker.stubs / "calls").unlink()
     new = replace(DOME, image="cros/dome:2")

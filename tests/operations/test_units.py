@@ -126,12 +126,12 @@ def test_one_round_trip_is_enough(machine: Machine) -> None:
     assert machine.plan(lambda: unit(U)).round_trips == 1
 
 
-def configured(machine: Machine, content: str, **options: bool | None) -> Callable[[], None]:
+def configured(
+    machine: Machine, content: str, *, enabled: bool | None = True, running: bool | None = True
+) -> Callable[[], None]:
     def wanted() -> None:
-        files.file(
-            f"{machine.root}/web.conf", content, user="root", group="root", restarts=[U]
-        )
-        unit(U, **options)
+        files.file(f"{machine.root}/web.conf", content, user="root", group="root", restarts=[U])
+        unit(U, enabled=enabled, running=running)
 
     return wanted
 

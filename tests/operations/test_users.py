@@ -141,5 +141,5 @@ def test_what_is_no_name_is_refused(machine: Machine, name: str) -> None:
 )  # fmt: skip
 def test_answers_are_read(said: list[str], exists: bool, where: str, groups: set[str]) -> None:
     state = UserFact().process(said)
-    assert (state.exists, state.home, state.groups) == (exists, where, groups)
+    assert (state.exists, state.home, set(state.groups)) == (exists, where, groups)
     assert state.known_groups == {"adm"}

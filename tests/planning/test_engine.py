@@ -211,3 +211,13 @@ def test_an_upload_of_a_stock_operation_is_made_atomic() -> None:
     assert write.path == "/etc/.x.crosprov" and write.content == b"text\n"
     moves = [s.command for s in steps if isinstance(s, Shell) and "mv -f" in s.command]
     assert len(moves) == 1 and "chmod 644" not in moves[0]
+
+
+def test_a_defect_of_a_deploy_is_a_sentence_that_says_where() -> None:
+    def broken() -> None:
+        int("x")
+
+    with pytest.raises(PlanError) as error:
+        drawn(broken)
+    assert "its deploy has a defect: ValueError" in error.value.message
+    assert "test_engine.py, line" in str(error.value.hint)

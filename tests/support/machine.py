@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,7 +83,8 @@ class Machine:
         (self.root / "bin").mkdir(exist_ok=True)
         self.stubs.mkdir(exist_ok=True)
         for program in programs:
-            shutil.copy(program, self.root / "bin" / program.name)
+            text = program.read_text().replace("#!/usr/bin/env python3", f"#!{sys.executable} -IS")
+            (self.root / "bin" / program.name).write_text(text)
             (self.root / "bin" / program.name).chmod(0o755)
 
     def transport(self, **environ: str) -> Enclosed:

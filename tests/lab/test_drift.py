@@ -1,0 +1,254 @@
+"""Whatever is changed by hand on a host of the demo lab: the next plan lists it, and only it.
+
+The table says, for each harm, all that the plan lists for that host. Harms of different hosts are
+done together, a round at a time, so each round also proves that hosts do not get mixed up, and
+that hosts are mended in the order of their references.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+import pytest
+
+from tests.lab.labs import Lab, told
+
+pytestmark = pytest.mark.lab
+
+SITE = "/etc/nginx/conf.d/crosprov-mirror.conf"
+SITE_CHANGES = ("run check nginx configuration", "run unit nginx.service")
+DEFAULT = "/etc/nginx/sites-enabled/default"
+STORE = "/srv/mirror/gentoo/distfiles"
+SERVER = "/usr/lib/crosprov/devserver.py"
+UNIT = "/etc/systemd/system/devserver.service"
+STATIC = "/srv/devserver/static"
+LSB = "/mnt/stateful_partition/etc/lsb-release"
+IMAGE = "cros/factory_server:latest"
+DOME = ("update container dome_uwsgi", "update container dome_nginx")
+LISTED_WITH_IMAGE = (
+    "update database /cros_docker/dome/db.sqlite3",
+    *DOME,
+    "update container umpire_eve",
+)
+RECORDS = "/var/lib/crosprov"
+RECORDS_OF_A_DUT = "/mnt/stateful_partition/crosprov"
+
+
+@dataclass(frozen=True)
+class Harm:
+    """What is done by hand on a host, and what a plan lists after it, in its order."""
+
+    name: str
+    host: str
+    command: str
+    lists: tuple[str, ...]
+
+
+HARMS = [
+    Harm("text edited", "mirror1", "echo drift >> /etc/motd", ("update file /etc/motd",)),
+    Harm("file deleted", "mirror1", "rm /etc/motd", ("create file /etc/motd",)),
+    Harm("mode changed", "mirror1", "chmod 600 /etc/motd", ("update file /etc/motd",)),
+    Harm("owner changed", "mirror1", "chown 1:1 /etc/motd", ("update file /etc/motd",)),
+    Harm(
+        "file replaced by a link", "mirror1", "ln -sf /etc/hostname /etc/motd",
+        ("update file /etc/motd",),
+    ),
+    Harm("file emptied", "mirror1", ": > /etc/motd", ("update file /etc/motd",)),
+    Harm(
+        "site edited", "mirror1", f"sed -i s/autoindex/#/ {SITE}",
+        (f"update file {SITE}", *SITE_CHANGES),
+    ),
+    Harm("site deleted", "mirror1", f"rm {SITE}", (f"create file {SITE}", *SITE_CHANGES)),
+    Harm(
+        "site broken, service stopped", "mirror1",
+        f"echo '}}' >> {SITE}; systemctl stop nginx",
+        (f"update file {SITE}", SITE_CHANGES[0], "update unit nginx.service"),
+    ),
+    Harm(
+        "default site back", "mirror1", f"ln -s ../sites-available/default {DEFAULT}",
+        (f"delete link {DEFAULT}", *SITE_CHANGES),
+    ),
+    Harm("folder's mode", "mirror1", f"chmod 700 {STORE}", (f"update directory {STORE}",)),
+    Harm("folder's owner", "mirror1", f"chown 7:7 {STORE}", (f"update directory {STORE}",)),
+    Harm("folder deleted", "mirror1", f"rm -r {STORE}", (f"create directory {STORE}",)),
+    Harm("service stopped", "mirror1", "systemctl stop nginx", ("update unit nginx.service",)),
+    Harm("service disabled", "mirror1", "systemctl disable nginx", ("update unit nginx.service",)),
+    Harm(
+        "service killed", "mirror1", "systemctl kill -s KILL nginx; sleep 1",
+        ("update unit nginx.service",),
+    ),
+    Harm(
+        "drop-in not loaded", "mirror1",
+        "mkdir -p /etc/systemd/system/nginx.service.d; sleep 1.1;"
+        "printf '[Service]\\nNice=1\\n' > /etc/systemd/system/nginx.service.d/by-hand.conf",
+        ("run unit nginx.service",),
+    ),
+    Harm("restart lost", "mirror1", f": > {RECORDS}/restart/nginx.service", SITE_CHANGES),
+    Harm(
+        "package removed", "mirror1", "apt-get -qy remove nginx-light nginx-common",
+        (
+            "create packages nginx-light",
+            f"delete file {DEFAULT}",
+            SITE_CHANGES[0],
+            "update unit nginx.service",
+        ),
+    ),
+    Harm(
+        "program edited", "dev1", f"echo '#' >> {SERVER}",
+        (f"update file {SERVER}", "run unit devserver.service"),
+    ),
+    Harm(
+        "program deleted", "dev1", f"rm {SERVER}",
+        (f"create file {SERVER}", "run unit devserver.service"),
+    ),
+    Harm(
+        "configuration edited", "dev1", "sed -i s/10.0.0.5/10.9.9.9/ /etc/crosprov/make.conf.*",
+        ("update file /etc/crosprov/make.conf.mirrors",),
+    ),
+    Harm(
+        "configuration's folder deleted", "dev1", "rm -r /etc/crosprov",
+        ("create file /etc/crosprov/make.conf.mirrors",),
+    ),
+    Harm(
+        "unit file edited", "dev1", f"sleep 1.1; sed -i s/8080/8081/ {UNIT}",
+        (f"update file {UNIT}", "run unit devserver.service"),
+    ),
+    Harm(
+        "unit file edited and in force", "dev1",
+        f"sed -i s/8080/8081/ {UNIT}; systemctl daemon-reload; systemctl restart devserver",
+        (f"update file {UNIT}", "run unit devserver.service"),
+    ),
+    Harm(
+        "unit file's mode", "dev1", f"chmod 666 {UNIT}",
+        (f"update file {UNIT}", "run unit devserver.service"),
+    ),
+    Harm(
+        "unit file deleted", "dev1", f"rm {UNIT}; systemctl daemon-reload",
+        (f"create file {UNIT}", "update unit devserver.service"),
+    ),
+    Harm("unit stopped", "dev1", "systemctl stop devserver", ("update unit devserver.service",)),
+    Harm(
+        "unit disabled and stopped", "dev1", "systemctl disable --now devserver",
+        ("update unit devserver.service",),
+    ),
+    Harm("shell changed", "dev1", "usermod -s /bin/sh devserver", ("update user devserver",)),
+    Harm(
+        "home changed", "dev1",
+        "systemctl stop devserver; usermod -d /home/x devserver",
+        ("update user devserver", "update unit devserver.service"),
+    ),
+    Harm(
+        "account deleted", "dev1", "systemctl stop devserver; userdel devserver",
+        (
+            "create user devserver",
+            f"update directory {STATIC}",
+            "update unit devserver.service",
+        ),
+    ),
+    Harm("folder's owner", "dev1", f"chown root {STATIC}", (f"update directory {STATIC}",)),
+    Harm(
+        "unwanted file", "dev1", "echo x > /etc/crosprov/devserver.boto",
+        ("delete file /etc/crosprov/devserver.boto", "run unit devserver.service"),
+    ),
+    Harm(
+        "package removed", "dev1", "apt-get -qy remove python3-minimal",
+        ("create packages python3",),
+    ),
+    Harm("killed", "factory1", "docker kill umpire_eve", ("update container umpire_eve",)),
+    Harm("removed", "factory1", "docker rm -f umpire_eve", ("create container umpire_eve",)),
+    Harm("stopped", "factory1", "docker stop -t 1 dome_nginx", ("update container dome_nginx",)),
+    Harm("paused", "factory1", "docker pause umpire_eve", ("update container umpire_eve",)),
+    Harm(
+        "its volumes' owner removed", "factory1", "docker rm -f dome_uwsgi",
+        ("create container dome_uwsgi", "update container dome_nginx"),
+    ),
+    Harm(
+        "run with another spec", "factory1",
+        f"docker rm -f umpire_eve; docker run -d --name umpire_eve {IMAGE} sleep 999",
+        ("update container umpire_eve",),
+    ),
+    Harm(
+        "image removed", "factory1", f"docker rmi -f {IMAGE}",
+        (f"create image {IMAGE.split(':')[0]}", *LISTED_WITH_IMAGE),
+    ),
+    Harm(
+        "image replaced", "factory1", f"docker commit dome_nginx {IMAGE}",
+        (f"update image {IMAGE.split(':')[0]}", *LISTED_WITH_IMAGE),
+    ),
+    Harm(
+        "database deleted", "factory1", "rm /cros_docker/dome/db.sqlite3",
+        ("create database /cros_docker/dome/db.sqlite3",),
+    ),
+    Harm(
+        "folder's mode", "factory1", "chmod 700 /cros_docker/umpire",
+        ("update directory /cros_docker/umpire",),
+    ),
+    Harm("disabled", "factory1", "systemctl disable docker", ("update unit docker.service",)),
+    Harm(
+        "engine stopped", "factory1", "systemctl stop docker.socket docker",
+        ("update unit docker.service",),
+    ),
+    Harm(
+        "package removed", "factory1", "apt-get -qy remove tzdata", ("create packages tzdata",)
+    ),
+    Harm(
+        "key changed", "dut01", f"sed -i s/10.0.0.6/10.9.9.9/ {LSB}",
+        (f"update file {LSB}", "run job update-engine"),
+    ),
+    Harm(
+        "key deleted", "dut01", f"sed -i /DEVSERVER/d {LSB}",
+        (f"update file {LSB}", "run job update-engine"),
+    ),
+    Harm("job stopped", "dut01", "initctl stop update-engine", ("update job update-engine",)),
+    Harm(
+        "restart lost", "dut01", f": > {RECORDS_OF_A_DUT}/restart/update-engine",
+        ("run job update-engine",),
+    ),
+    Harm(
+        "key twice", "dut02", f"echo CHROMEOS_DEVSERVER=http://10.9.9.9:8080 >> {LSB}",
+        (f"update file {LSB}", "run job update-engine"),
+    ),
+    Harm(
+        "file deleted", "dut02", f"rm {LSB}",
+        (f"create file {LSB}", "run job update-engine"),
+    ),
+    Harm(
+        "folder deleted, job stopped", "dut02",
+        f"rm -r {LSB.rpartition('/')[0]}; initctl stop update-engine",
+        (f"create file {LSB}", "update job update-engine"),
+    ),
+    Harm(
+        "records deleted, key changed", "dut02",
+        f"rm -r {RECORDS_OF_A_DUT}; sed -i s/8080/80/ {LSB}",
+        (f"update file {LSB}", "run job update-engine"),
+    ),
+]  # fmt: skip
+
+
+def rounds(harms: Sequence[Harm]) -> list[tuple[Harm, ...]]:
+    """Put together the first harms of all hosts, their second ones, and so on."""
+    hosts: dict[str, list[Harm]] = {}
+    for harm in harms:
+        hosts.setdefault(harm.host, []).append(harm)
+    return [tuple(filter(None, together)) for together in zip_longest(*hosts.values())]
+
+
+def name_of(harms: tuple[Harm, ...]) -> str:
+    return "+".join(f"{harm.host}:{harm.name.replace(' ', '-')}" for harm in harms)
+
+
+def listed(plan: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Word the changes of each host that has any, as the table does."""
+    assert plan["failures"] == []
+    return {
+        host["host"]: tuple(
+            f"{change['action']} {change['resource']['kind']} {change['resource']['name']}"
+            for change in host["changes"]
+        )
+        for host in plan["hosts"]
+        if host["changes"]
+    }

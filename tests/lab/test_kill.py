@@ -1,0 +1,212 @@
+"""An apply that is killed at any instant, on either side: the next one converges.
+
+Nothing here waits for a certain moment: whatever the instant, the same must hold.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.lab.labs import Lab, Process, booted, told
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+
+HOST = "server1"
+CYCLES = int(__import__("os").environ.get("CYC", "50"))
+SEED = 20240229
+VARIANTS = ("ada", "bob")
+SIZES = (0, 1, 100, 4096, 65_536, 300_000)
+MODES = ("0644", "0600", "0640", "0755")
+CHANGES = 30  # of a flip of the variant
+LOADED = "/srv/loaded"  # what the service has read at its last start
+CONFIG = "/etc/faults/app.conf"
+UNIT = """\
+[Unit]
+Description=Shows which configuration it was started with
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/cp /etc/faults/app.conf /srv/loaded
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a managed file is in one variant."""
+
+    content: bytes
+    mode: str
+
+
+def expected(variant: str) -> dict[str, Expected]:
+    """Give the managed files of a variant: all contents differ, every second mode too."""
+    found = {}
+    for number in range(24):
+        size = SIZES[number % len(SIZES)]
+        word = f"{variant} {number} ".encode()
+        content = (word * (size // len(word) + 1))[:size] if size else b""
+        mode = MODES[(number + VARIANTS.index(variant) * (number % 2)) % len(MODES)]
+        found[f"/etc/faults/{number:02}/file"] = Expected(content, mode)
+    found[CONFIG] = Expected(f"owner={variant}\n".encode() * 100, "0644")
+    return found
+
+
+def inventory(variant: str, folder: Path) -> str:
+    """Write the sources of a variant and give the inventory that uses them."""
+    sources = folder / variant
+    sources.mkdir(exist_ok=True)
+    files: dict[str, object] = {
+        "/etc/systemd/system/loaded.service": {"content": UNIT, "restarts": ["loaded.service"]}
+    }
+    for path, wanted in expected(variant).items():
+        source = sources / path.strip("/").replace("/", "-")
+        if not source.exists():
+            source.write_bytes(wanted.content)
+        files[path] = {"source": str(source.relative_to(folder)), "mode": wanted.mode}
+        if path == CONFIG:
+            files[path]["restarts"] = ["loaded.service"]  # type: ignore[index]
+    common = {
+        "users": {"faulty": {"shell": "/bin/sh" if variant == "ada" else "/bin/bash"}},
+        "directories": {"/etc/faults": {"mode": "0755" if variant == "ada" else "0751"}},
+        "links": {"/etc/faults-link": f"/etc/faults/{variant}"},
+        "files": files,
+        "settings": {"/etc/default/faults": {"OWNER": variant, "GONE": None}},
+        "blocks": {"/etc/faults-block": f"host of {variant}\n" * 3},
+        "units": {"loaded.service": {"enabled": True, "running": True}},
+    }
+    return json.dumps({
+        "lab": "NAME",
+        "defaults": {"ssh": {"command_timeout": 60, "connect_timeout": 20}},
+        "hosts": {HOST: {"ssh": {"host": "10.0.0.5"}, "common": common}},
+    })  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One server on which both variants have been applied once."""
+    folder = tmp_path_factory.mktemp("kill")
+    with booted(folder, inventory("ada", folder)) as one:
+        yield one
+
+
+def test_an_apply_that_is_killed_is_made_good_by_the_next(
+    lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chance = random.Random(SEED)
+    environment = {"TMPDIR": str(tmp_path)}
+    for variant in VARIANTS:
+        _converge(lab, variant, environment)
+    for cycle in range(CYCLES):
+        old, new = VARIANTS[(cycle + 1) % 2], VARIANTS[cycle % 2]
+        lab.write(inventory(new, lab.folder))
+        what = _killed(lab, environment, Instant.draw(chance))
+        with capsys.disabled():
+            print(f"  {cycle + 1:2}: {what}", flush=True)  # noqa: T201
+        _all_whole(lab, old, new)
+        _converge(lab, new, environment)
+        _as_wanted(lab, new)
+        assert list(tmp_path.iterdir()) == [], "temporary files of the controller"
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """When a run is killed, and what: crosprov, or its counterpart on the host."""
+
+    victim: str
+    change: int  # that must have begun; 0 for a run that is still starting or planning
+    delay: float  # seconds from then on
+
+    @classmethod
+    def draw(cls, chance: random.Random) -> Instant:
+        """Draw an instant; most lie between changes, the last ones where units restart."""
+        victim = chance.choice(("crosprov", "crosprov", "session", "shell"))
+        change = chance.choice((0, chance.randint(1, CHANGES), chance.randint(1, CHANGES), CHANGES))
+        longest = 1.5 if change in (0, CHANGES) else 0.15
+        return cls(victim, change, chance.uniform(0, longest))
+
+
+def _killed(lab: Lab, environment: dict[str, str], instant: Instant) -> str:
+    """Start an apply, kill it or its counterpart on the host, and say what was done."""
+    run = lab.start("apply", "--yes", env=environment)
+    if instant.change:
+        run.wait_for(f": {instant.change}/")
+    with suppress(subprocess.TimeoutExpired):
+        run.process.wait(instant.delay)
+    targets = [] if instant.victim == "crosprov" else _counterpart(lab, instant.victim)
+    for target in targets:
+        target.kill()
+    if not targets:
+        run.signal(signal.SIGKILL)
+    done = run.end(within=60)
+    killed = instant.victim if targets else "crosprov"
+    return f"{killed} killed {instant.delay:.2f} s after change {instant.change}, exit " + str(
+        done.returncode
+    )
+
+
+def _counterpart(lab: Lab, victim: str) -> list[Process]:
+    """Find what works for us on the host: the server's process, or the shell's whole session."""
+    running = lab.processes(HOST)
+    shells = [found for found in running if found.command == "sh -s"]
+    if victim == "shell":
+        sessions = {shell.session for shell in shells}
+        return [found for found in running if found.session in sessions]
+    parents = {shell.parent for shell in shells}
+    return [found for found in running if found.pid in parents and "sshd" in found.command]
+
+
+def _all_whole(lab: Lab, old: str, new: str) -> None:
+    """Check what stands on the disk at once, before anything mends it."""
+    upper = lab.twin.upper(HOST)
+    before, after = expected(old), expected(new)
+    for path in before:
+        allowed = (before[path], after[path])
+        found = _read(upper / path.strip("/"))
+        # A mode is set after its content, never before: each is of one variant.
+        assert found.content in {one.content for one in allowed}, f"{path} is half-written"
+        assert found.mode in {one.mode for one in allowed}, f"{path} has mode {found.mode}"
+        place = upper / path.strip("/")
+        left = place.with_name(f".{place.name}.crosprov")
+        if left.exists():
+            temporary = _read(left)
+            assert temporary.mode == "0600" or temporary in allowed, f"{left}: {temporary.mode}"
+
+
+def _as_wanted(lab: Lab, variant: str) -> None:
+    """Check a converged host: every file, the restart that was due, and that nothing is left."""
+    upper = lab.twin.upper(HOST)
+    for path, wanted in expected(variant).items():
+        assert _read(upper / path.strip("/")) == wanted, path
+    loaded = (upper / LOADED.strip("/")).read_bytes()
+    assert loaded == expected(variant)[CONFIG].content, "a restart that was due is lost"
+    state = upper / "var/lib/crosprov"
+    found = {str(path.relative_to(state)) for path in state.rglob("*")}
+    strange = {name for name in found if not name.startswith("before/") or "." in name}
+    assert strange <= {"journal", "restart", "before"}, strange
+    assert not list((upper / "etc").rglob(".*.crosprov"))
+    assert (upper / "etc/default/faults").read_text() == f"OWNER={variant}\n"
+    assert (upper / "etc/faults-link").readlink() == Path(f"/etc/faults/{variant}")
+
+
+def _converge(lab: Lab, variant: str, environment: dict[str, str]) -> None:
+    """Apply a variant to its end, and prove it by a second plan."""
+    lab.write(inventory(variant, lab.folder))
+    done = lab.crosprov("apply", "--yes", env=environment)
+    assert done.returncode == 0, told(done)
+    again = lab.crosprov("plan", "--detailed-exitcode", env=environment)
+    assert again.returncode == 0, told(again)
+
+
+def _read(path: Path) -> Expected:
+    return Expected(path.read_bytes(), f"{stat.S_IMODE(path.stat().st_mode):04o}")
