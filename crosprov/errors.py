@@ -37,6 +37,12 @@ class CrosprovError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def kind(self) -> str:
+        """Name the error as the tree above does; a module's private kinds count as their base."""
+        names = (kind.__name__ for kind in type(self).__mro__)
+        return next(name for name in names if not name.startswith("_"))
+
 
 class UsageError(CrosprovError):
     """The command line asks for something impossible."""

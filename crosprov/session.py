@@ -91,7 +91,7 @@ class Session:
             command_timeout=own.command_timeout,
             accept_new_host_keys=self.accept_new_host_keys,
         )
-        return Subject(target, lambda: self._model(host, target))
+        return Subject(target, lambda: self._model(host, target), likeness=host.roles)
 
     def _model(self, host: Host, target: SshTarget) -> HostModel:
         from crosprov.deploying import host_model

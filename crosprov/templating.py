@@ -32,8 +32,7 @@ def render_file(path: Path, **values: object) -> str:
 
     Raises PlanError, with the file and line, when it is missing or cannot be rendered.
     """
-    environment = _environment(FileSystemLoader(path.parent))
-    return _render(environment, path.name, values, str(path))
+    return _render(_neighbours(path.parent), path.name, values, str(path))
 
 
 def systemd_word(value: str) -> str:
@@ -59,6 +58,11 @@ def nginx_word(value: str) -> str:
 @cache
 def _packaged() -> Environment:
     return _environment(PackageLoader("crosprov.templates", ""))
+
+
+@cache  # a template is compiled once for all hosts; one that was edited is compiled anew
+def _neighbours(folder: Path) -> Environment:
+    return _environment(FileSystemLoader(folder))
 
 
 def _environment(loader: BaseLoader) -> Environment:

@@ -20,12 +20,14 @@ COMMANDS = (
 
 def run(arguments: Sequence[str]) -> int:
     """Run the program with these arguments and return its exit status; never raises."""
-    command = typer.main.get_command(_application())
     words = list(arguments) or ["--help"]
+    # What is not asked for is not built: that is felt in a program that takes half a second.
+    named = (words[0],) if words[0] in COMMANDS else COMMANDS
+    command = typer.main.get_command(_application(named))
     return guarded(lambda: command.main(words, prog_name="crosprov", standalone_mode=False))
 
 
-def _application() -> typer.Typer:
+def _application(commands: Sequence[str]) -> typer.Typer:
     app = typer.Typer(
         add_completion=False,
         no_args_is_help=False,
@@ -34,7 +36,7 @@ def _application() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     app.callback(epilog=_EPILOG)(_program)
-    for name in COMMANDS:
+    for name in commands:
         module = import_module(f"crosprov.cli.{name}")
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name)

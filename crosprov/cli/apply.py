@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -136,7 +137,12 @@ def _need_terminal() -> None:
 def _agreed(plan: Plan) -> bool:
     changed = sum(not host.empty for host in plan.hosts)
     hosts = "1 host" if changed == 1 else f"{changed} hosts"
-    return typer.confirm(f"Apply this to {hosts}?", default=False)
+    # Nothing is under way while a person thinks, so Ctrl-C ends the program at once.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return typer.confirm(f"Apply this to {hosts}?", default=False)
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _told(report: Report, format: Format, stopped: bool) -> int:

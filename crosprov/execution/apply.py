@@ -204,7 +204,7 @@ class Apply:
             self.emit(Failed(plan.host, error))
             outcome = Outcome.FAILED
         return self._report(
-            plan, outcome, done=_reported(done), error=type(error).__name__,
+            plan, outcome, done=_reported(done), error=error.kind,
             message=error.message, hint=error.hint, round_trips=plan.round_trips,
             seconds=round(time.monotonic() - started, 3),
         )  # fmt: skip

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from crosprov.errors import ChangeFailed, HostBusy, HostError, HostSilent, StalePlan
 from crosprov.execution.events import ChangeDone, ChangeStarted, Emit, Sending
-from crosprov.execution.script import Script, receive, sends
+from crosprov.execution.script import SHOWN_OUTPUT, Script, receive, sends
 from crosprov.planning.plan import Change, HostPlan, Send
 from crosprov.secrets import Vault
 from crosprov.transport.base import Transport
@@ -70,7 +70,7 @@ def carry_out(
     progress = Progress(Script(plan, who, run), emit)
     text = progress.script.text(vault)
     done = transport.run("sh -s", stdin=text, on_stdout=progress.feed)
-    said = vault.mask(done.stderr.decode("utf-8", "replace")).strip()
+    said = vault.mask(_whole_lines(done.stderr).decode("utf-8", "replace")).strip()
     _judge(plan, progress, said, done.status)
 
 
@@ -84,7 +84,7 @@ def _judge(plan: HostPlan, progress: Progress, said: str, status: int) -> None:
         raise HostError(
             plan.host,
             f"the records in {plan.state_dir} cannot be written: {_last(said) or 'no reason'}",
-            hint="is the disk full or read-only? Nothing was changed on this host",
+            hint=_hint_of_records(said),
         )
     if progress.failed is not None:
         change, code = progress.failed
@@ -101,6 +101,12 @@ def _judge(plan: HostPlan, progress: Progress, said: str, status: int) -> None:
             + (f" ({_last(said)})" if said else f" (status {status})"),
             hint="apply again: it starts from what is there",
         )
+
+
+def _hint_of_records(said: str) -> str:
+    if "ermission denied" in said:
+        return "log in as root, or set ssh.sudo: true. Nothing was changed on this host"
+    return "is the disk full or read-only? Nothing was changed on this host"
 
 
 def _send(plan: HostPlan, send: Send, transport: Transport, emit: Emit) -> None:
@@ -121,6 +127,11 @@ def _send(plan: HostPlan, send: Send, transport: Transport, emit: Emit) -> None:
             hint=_hint(said),
         )  # fmt: skip
     emit(Sending(plan.host, send.source, send.size, send.size))
+
+
+def _whole_lines(output: bytes) -> bytes:
+    """Drop what is left of a line that was cut: the rest of a secret is not recognised."""
+    return output if len(output) < SHOWN_OUTPUT else output.partition(b"\n")[2]
 
 
 def _last(said: str) -> str:

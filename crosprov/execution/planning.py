@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from crosprov import __version__
-from crosprov.errors import CrosprovError, HostError, PlanError
+from crosprov.errors import CrosprovError
 from crosprov.execution.events import Connecting, Emit, Failed, Planned
 from crosprov.execution.fleet import Fleet
 from crosprov.execution.runner import Runner
@@ -16,13 +18,20 @@ from crosprov.planning.plan import HostFailure, HostPlan, Plan
 from crosprov.planning.planner import HostModel, draw, propose
 from crosprov.transport.base import SshTarget
 
+if TYPE_CHECKING:
+    from crosprov.planning.engine import Drawing
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A host of a run: how it is reached, and how its model is made when it is needed."""
+    """A host of a run: how it is reached, and how its model is made when it is needed.
+
+    Hosts of equal `likeness` are asked the same to begin with.
+    """
 
     target: SshTarget
     model: Callable[[], HostModel]
+    likeness: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +48,10 @@ class Scope:
 def plan_lab(scope: Scope, fleet: Fleet, runner: Runner, emit: Emit) -> Plan:
     """Plan all hosts of a scope; a host that fails is listed, the others go on."""
 
+    questions = FirstQuestions()
+
     def work(name: str) -> HostPlan | HostFailure:
-        return _plan_host(name, scope.subjects[name], fleet, emit)
+        return _plan_host(name, scope.subjects[name], questions, fleet, emit)
 
     results = runner.run({name: () for name in scope.subjects}, work).values()
     return Plan(
@@ -55,23 +66,42 @@ def plan_lab(scope: Scope, fleet: Fleet, runner: Runner, emit: Emit) -> Plan:
     )
 
 
+class FirstQuestions:
+    """What hosts are asked in their first round trip, worked out once for those that are alike.
+
+    A guess: what a host needs beyond it is asked in a second one.
+    """
+
+    def __init__(self) -> None:
+        self._known: list[tuple[object, Drawing]] = []
+        self._lock = threading.Lock()
+
+    def of(self, likeness: object, model: HostModel) -> Drawing:
+        """Draw the host without answers, or give what that was for another one like it."""
+        with self._lock:
+            for known, drawing in self._known:
+                if likeness is not None and known == likeness:
+                    return drawing
+            drawing = draw(model, {})
+            self._known.append((likeness, drawing))
+            return drawing
+
+
 def failure_of(name: str, error: CrosprovError) -> HostFailure:
     """Put an error into a plan."""
-    return HostFailure(
-        host=name, error=type(error).__name__, message=error.message, hint=error.hint
-    )
+    return HostFailure(host=name, error=error.kind, message=error.message, hint=error.hint)
 
 
-def _plan_host(name: str, subject: Subject, fleet: Fleet, emit: Emit) -> HostPlan | HostFailure:
+def _plan_host(
+    name: str, subject: Subject, questions: FirstQuestions, fleet: Fleet, emit: Emit
+) -> HostPlan | HostFailure:
     emit(Connecting(name))
     started = time.monotonic()
     try:
         transport = fleet.transport(subject.target)
         model = subject.model()
-        # Without answers yet: what will be asked is known before the first round trip.
-        first = draw(model, {})
-        plan = propose(model, transport, first)
-    except (HostError, PlanError, CrosprovError) as error:
+        plan = propose(model, transport, questions.of(subject.likeness, model))
+    except CrosprovError as error:
         emit(Failed(name, error))
         return failure_of(name, error)
     plan = plan.model_copy(update={"seconds": round(time.monotonic() - started, 3)})

@@ -3,7 +3,8 @@
 The script is a function that is called in its last line, so that a script that arrives only in
 part does nothing. It speaks on stdout in lines that begin with a random marker; what commands
 print goes into a private file on the host and is sent only when one fails. So a connection that
-goes away cannot break a command in its middle: the script ends at the next change.
+goes away cannot break a command in its middle: the script ends at the next change. That file has
+no name once it is open, so nothing of it stays behind however the script ends.
 """
 
 from __future__ import annotations
@@ -19,8 +20,15 @@ from crosprov.planning.lock import TAKE
 from crosprov.planning.plan import Change, HostPlan, Send, Shell, Step, Write
 from crosprov.secrets import Vault
 
-_SHOWN_OUTPUT = 20_000  # bytes of a failed command's output that are sent
+SHOWN_OUTPUT = 20_000  # bytes of a failed command's output that are sent
+_OUTPUT = "/proc/self/fd/3"
 _KEPT_BEFORE = 200  # files in the store of before-images
+
+# A command that could not even say why it failed may have met a full disk, as the file does.
+_SHOW = f"""\
+[ -s {_OUTPUT} ] || echo | cat >&3
+tail -c {SHOWN_OUTPUT} {_OUTPUT} >&2
+"""
 
 _OPENING = """\
 umask 022
@@ -38,13 +46,14 @@ if ! {
 }; then say refused; exit 0; fi
 take || { say refused; exit 0; }
 rm -f "$S/output" && ( umask 077; : > "$S/output" ) || { say refused; exit 0; }
+exec 3>>"$S/output" && rm -f "$S/output"
 """
 
 _END = f"""\
 if [ -d "$S/before" ]; then
   ls -1t "$S/before" | tail -n +{_KEPT_BEFORE + 1} | while read -r f; do rm -f "$S/before/$f"; done
 fi
-rm -rf "$S/incoming" "$S/output"
+rm -rf "$S/incoming"
 say end
 }}
 apply
@@ -79,11 +88,11 @@ class Script:
         steps = "".join(self._step(step, vault) for step in change.steps)
         undo = f"( {change.undo}\n) </dev/null >/dev/null 2>&1\n" if change.undo else ""
         return (
-            f'say begin {number}\n(\n{steps}) >>"$S/output" 2>&1 </dev/null\nr=$?\n'
+            f"say begin {number}\n(\n{steps}) >&3 2>&1 </dev/null\nr=$?\n"
             f"if [ $r -ne 0 ]; then\n{undo}journal {self._entry(change, 'failed')}\n"
-            f'tail -c {_SHOWN_OUTPUT} "$S/output" >&2\nrm -f "$S/output"\n'
+            f"{_SHOW}"
             f"say failed {number} $r\nexit 0\nfi\n"
-            f'journal {self._entry(change, "done")}\n: > "$S/output"\nsay done {number}\n'
+            f"journal {self._entry(change, 'done')}\n: > {_OUTPUT}\nsay done {number}\n"
         )
 
     def _step(self, step: Step, vault: Vault) -> str:

@@ -41,6 +41,11 @@ class PathState:
     target: str = ""  # of a link
     parent: bool = True  # whether the directory that it stands in is there
 
+    @property
+    def private(self) -> bool:
+        """Tell whether some accounts of the host may not read it, so that it may hold a secret."""
+        return self.kind is Kind.FILE and not int(self.mode or "0", 8) & 0o004
+
     def owned_by(self, user: str, group: str) -> bool:
         """Tell whether user and group, names or numbers, are the ones observed."""
         return user in (self.user, self.uid) and group in (self.group, self.gid)

@@ -8,6 +8,7 @@ import hashlib
 from crosprov.secrets import vault
 
 HIDDEN = "(hidden: this file holds a secret)"
+PRIVATE = "(hidden: not everybody may read this file)"
 _LONGEST = 64 * 1024  # characters of a diff; a longer one helps nobody
 
 
@@ -21,31 +22,39 @@ def text_of(content: bytes | None) -> str | None:
         return None
 
 
-def unified(before: bytes, after: bytes) -> str | None:
+def unified(before: bytes, after: bytes, *, private: bool = False) -> str | None:
     """Give the unified diff of two texts, None when one of them is not text.
 
     `after` may hold tokens of secrets. Then what leaves the file may be an older secret, so
-    lines that go are not shown.
+    lines that were there are not shown, and neither are those of a file that was `private`.
     """
     old, new = text_of(before), text_of(after)
     if old is None or new is None:
         return None
-    secret = bool(vault.tokens_in(new))
-    if secret:
+    hidden = HIDDEN if vault.tokens_in(new) else PRIVATE if private else None
+    if hidden:
         old, new = vault.mask(old), vault.name(new)
     lines = _diff(_lines(old), _lines(new))
-    if secret:
-        lines = [_hide(line) for line in lines]
+    if hidden:
+        were = frozenset(old.split("\n"))
+        lines = [_hide(line, were, hidden) for line in lines]
     text = "\n".join(lines)
     if len(text) > _LONGEST:
         text = text[:_LONGEST] + "\n… (the diff is longer; not all of it is shown)"
     return text
 
 
-def summary(content: bytes | None, sha256: str, size: int) -> str:
+def holds_secret(content: bytes) -> bool:
+    """Tell whether the token of a secret stands in a content."""
+    return bool(vault.tokens_in(content.decode("utf-8", "replace")))
+
+
+def summary(content: bytes | None, sha256: str, size: int, *, private: bool = False) -> str:
     """Word content that is not shown: its size and the beginning of its digest."""
-    if content is not None and vault.tokens_in(content.decode("utf-8", "replace")):
+    if content is not None and holds_secret(content):
         return f"{size} bytes (holds a secret)"
+    if private:  # a digest would tell when a guess is right
+        return f"{size} bytes"
     return f"{size} bytes, sha256 {sha256[:12]}"
 
 
@@ -66,5 +75,8 @@ def _diff(old: list[str], new: list[str]) -> list[str]:
     return lines[2:]  # the two lines of file names say nothing here
 
 
-def _hide(line: str) -> str:
-    return f"-{HIDDEN}" if line.startswith("-") else f" {HIDDEN}" if line[:1] == " " else line
+def _hide(line: str, were: frozenset[str], hidden: str) -> str:
+    """Hide a line that was in the file; one that is added may have stood elsewhere in it."""
+    mark, text = line[:1], line[1:].partition("\n")[0]
+    known = mark in ("-", " ") or (mark == "+" and text in were and text)
+    return f"{mark}{hidden}" if known else line

@@ -44,6 +44,11 @@ class Target:
         """Digest the content as it will stand on the host."""
         return difference.sha256_of(self.content)
 
+    @property
+    def telling(self) -> str:
+        """Give the digest where others may see it: none of a secret, which could be guessed."""
+        return "" if difference.holds_secret(self.content) else self.sha256
+
 
 @operation
 def file(
@@ -65,7 +70,7 @@ def file(
     """
     raw = content.encode() if isinstance(content, str) else content
     target = Target(path, raw, mode, user, group, tuple(restarts), shipped_by)
-    seen = host.get_fact(PathFact, path=path, expect=target.sha256)
+    seen = host.get_fact(PathFact, path=path, expect=target.telling)
     yield from write(target, seen)
 
 
@@ -85,7 +90,7 @@ def write(target: Target, seen: PathState) -> Commands:
     _record(target)
     note = _note(target, seen, same_content=same_content, unknown=unknown)
     if same_content:
-        yield Noted(remember_restarts(target.restarts, target.sha256) + _access(target), note)
+        yield Noted(remember_restarts(target.restarts, target.telling) + _access(target), note)
         return
     yield from _replace(target, seen, note)
 
@@ -94,7 +99,7 @@ def _replace(target: Target, seen: PathState, note: Note) -> Commands:
     temporary = temporary_beside(target.path)
     name = shlex.quote(temporary)
     yield Noted(
-        keep_before(target.path, seen)
+        keep_before(target.path, seen, secret=difference.holds_secret(target.content))
         + make_parent(target.path, seen)
         + f"rm -f {name} && ( umask 077; set -C; : > {name} )",
         note,
@@ -103,7 +108,7 @@ def _replace(target: Target, seen: PathState, note: Note) -> Commands:
     yield StringCommand(
         f"chmod {target.mode} {name} && chown {owner(target.user, target.group)} {name} && "
         f"{flush(name)}"
-        + remember_restarts(target.restarts, target.sha256)
+        + remember_restarts(target.restarts, target.telling)
         + f"mv -f {name} {shlex.quote(target.path)}"
     )
 
@@ -159,10 +164,13 @@ def _content_diff(
     if seen.kind is Kind.LINK:
         before["link to"] = seen.target
     known = b"" if seen.kind is not Kind.FILE else seen.content
-    diff = None if known is None else difference.unified(known, target.content)
+    private = seen.private
+    diff = None
+    if known is not None:
+        diff = difference.unified(known, target.content, private=private)
     if diff is None:
         if seen.kind is Kind.FILE:
-            before["content"] = difference.summary(None, seen.sha256, seen.size)
+            before["content"] = difference.summary(None, seen.sha256, seen.size, private=private)
         size = len(target.content)
         after["content"] = difference.summary(target.content, target.sha256, size)
     return diff
@@ -261,7 +269,9 @@ def absent(path: str, *, restarts: Sequence[str] = (), shipped_by: str | None = 
         raise PlanError(f"{path} is a {seen.kind}, and only files and links are deleted")
     effects().restarts.update(dict.fromkeys(restarts, "absent"))
     effects().written[path] = PathState(Kind.ABSENT)
-    diff = difference.unified(seen.content, b"") if seen.content else None
+    diff = None
+    if seen.content:
+        diff = difference.unified(seen.content, b"", private=seen.private)
     note = Note(
         "link" if seen.kind is Kind.LINK else "file", path, Action.DELETE, diff=diff,
         before={"target": seen.target} if seen.kind is Kind.LINK else {},
@@ -291,16 +301,21 @@ def remember_restarts(units: Sequence[str], digest: str) -> str:
     if not units:
         return ""
     folder = shlex.quote(f"{state_dir()}/restart")
-    marks = "".join(f"printf '%s\\n' {digest} > {folder}/{shlex.quote(u)} && " for u in units)
+    told = digest or "secret"
+    marks = "".join(f"printf '%s\\n' {told} > {folder}/{shlex.quote(u)} && " for u in units)
     return f"mkdir -p {folder} && {marks}"
 
 
-def keep_before(path: str, seen: PathState) -> str:
+def keep_before(path: str, seen: PathState, *, secret: bool = False) -> str:
     """Give the commands that keep a copy of the file as it is, ending in ` && `.
 
-    Copies are named by their digest, so the same content is kept once.
+    Copies are named by their digest, so the same content is kept once. A file that will hold a
+    secret may hold the one before it, and so may one that not everybody on the host may read:
+    a secret stands in its target and nowhere else, so no copy is made of them.
     """
     if seen.kind is not Kind.FILE or not seen.sha256 or seen.size > _KEPT_LIMIT:
+        return ""
+    if secret or seen.private:
         return ""
     kept = shlex.quote(f"{state_dir()}/before/{seen.sha256}")
     folder = shlex.quote(f"{state_dir()}/before")

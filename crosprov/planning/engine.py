@@ -46,6 +46,8 @@ from crosprov.secrets import vault
 
 _engine = threading.Lock()
 _UNPLANNABLE_ARGUMENTS = ("_get_pty", "_stdin", "_retries", "_sudo_password", "_su_password")
+_WRAPPING = ("_sudo", "_sudo_user", "_su_user", "_doas", "_dzdo", "_chdir", "_env")
+_PROGRAMS = "hosts need the usual small programs: stat, sha256sum, base64, readlink, sed, awk"
 _NOT_FOR_THE_SHELL = {"_success_exit_codes", "_timeout", "_get_pty", "_stdin"}
 
 pyinfra_logger.setLevel(logging.CRITICAL + 1)  # what it says is said better by our own errors
@@ -87,14 +89,14 @@ class _Connector(BaseConnector):
         yield name, {}, []
 
     def run_shell_command(
-        self, command: StringCommand, print_output: bool, print_input: bool, **arguments: Any
+        self, command: StringCommand | str, print_output: bool, print_input: bool, **arguments: Any
     ) -> tuple[bool, CommandOutput]:
         if self.asking is None:
             raise NotPlannable(
                 f"it runs `{command}` on the host while it is prepared",
                 hint="read the host with a fact and change it with commands",
             )
-        line = _shell_line(command, arguments)
+        line = _shell_line(command, arguments) if arguments else str(command)
         self.drawing.asked.setdefault(line, self.asking)
         answer = self.answers.get(line)
         if answer is None:
@@ -177,17 +179,39 @@ def _host(name: str, data: Mapping[str, object], answers: Answers, drawing: Draw
 
 
 def _label_facts(host: Host, connector: _Connector) -> None:
-    """Let the connector know which fact asks, for messages and for the list of observations."""
+    """Let the connector know which fact asks, for messages and for the list of observations.
+
+    A fact of ours that is asked as root needs nothing of what pyinfra works out for each call.
+    """
     get_fact = host.get_fact
 
     def labelled(fact: type[FactBase[Any] | ShortFactBase[Any]], *args: Any, **kwargs: Any) -> Any:
         outer, connector.asking = connector.asking, _words(fact, args, kwargs)
         try:
+            if fact.__module__.startswith("crosprov.facts") and not _wrapped(host):
+                return _own_fact(connector, fact, args, kwargs)
             return get_fact(fact, *args, **kwargs)
         finally:
             connector.asking = outer
 
     host.get_fact = labelled  # type: ignore[method-assign,assignment]
+
+
+def _wrapped(host: Host) -> bool:
+    """Tell whether the operation under way asks for another user, folder or environment."""
+    arguments: Mapping[str, Any] = host.current_op_global_arguments or {}
+    return any(arguments.get(key) for key in _WRAPPING)
+
+
+def _own_fact(
+    connector: _Connector, fact: type[Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Any:
+    asked = fact()
+    succeeded, output = connector.run_shell_command(asked.command(*args, **kwargs), False, False)
+    if not succeeded:
+        raise PyinfraError(connector.failed)
+    lines = output.stdout_lines
+    return asked.process(lines) if lines else asked.default()
 
 
 def _words(fact: type[Any], args: Sequence[object], kwargs: Mapping[str, object]) -> str:
@@ -264,7 +288,8 @@ def _sentence(host: Host, role: str, what: str, error: Exception) -> CrosprovErr
             return error
         case PyinfraError():
             reason = connector.failed if "No hosts remaining" in str(error) else str(error)
-            return PlanError(f"role {role}: {what} cannot be planned: {reason}")
+            hint = _PROGRAMS if reason and "not found" in reason else None
+            return PlanError(f"role {role}: {what} cannot be planned: {reason}", hint=hint)
     where = traceback.extract_tb(error.__traceback__)[-1]
     return PlanError(
         f"role {role}: {what} has a defect: {type(error).__name__}: {error}",

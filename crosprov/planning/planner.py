@@ -50,7 +50,7 @@ def draw(model: HostModel, answers: Mapping[str, Answer]) -> Drawing:
 def propose(model: HostModel, transport: Transport, first: Drawing | None = None) -> HostPlan:
     """Plan a host over its transport.
 
-    `first` is a drawing without answers, made before the host was connected. Raises PlanError
+    `first` is a drawing without answers, of this host or of one like it. Raises PlanError
     when the deploys are wrong about the host, HostError when the host does not answer, HostBusy
     when another run keeps it for over two minutes.
     """

@@ -13,6 +13,7 @@ from crosprov.inventory.fields import (
     InventoryFile,
     Mode,
     PackageName,
+    SecretRef,
     SettingKey,
     SettingValue,
     Text,
@@ -92,6 +93,9 @@ class File(Section):
             raise refusal(f"must have exactly one of content, source and template, but has {told}")
         if self.vars and self.template is None:
             raise refusal("has vars, which only a template uses")
+        if isinstance(self.content, SecretRef) and int(self.mode, 8) & 0o004:
+            message = f"holds a secret and has mode {self.mode}, with which everybody may read it"
+            raise refusal(message, 'write mode: "0600"')
         return self
 
 

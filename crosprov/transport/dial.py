@@ -138,7 +138,7 @@ def _resolve(hop: Hop, seconds: float) -> Sequence[_Address]:
         asking.join(seconds)
     if answer and not isinstance(answer[0], OSError):
         return answer[0]
-    reason = f"within {seconds:g} s" if not answer else f"({_words(answer[0])})"
+    reason = f"within {round(seconds, 1):g} s" if not answer else f"({_words(answer[0])})"
     raise Unreachable(
         hop.name,
         f"The name {hop.host} of {hop.where} could not be resolved {reason}.",
@@ -162,7 +162,7 @@ def _refusal(hop: Hop, error: OSError, limit: float) -> Unreachable:
             hint="Check that sshd runs there, on that port.",
         )
     if isinstance(error, TimeoutError):
-        message = f"{hop.where} did not answer within {limit:g} s."
+        message = f"{hop.where} did not answer within {round(limit, 1):g} s."
         return Unreachable(hop.name, message, hint=_NO_ROUTE)
     message = f"No connection to {hop.where} could be made ({_words(error)})."
     return Unreachable(hop.name, message, hint=_NO_ROUTE)

@@ -62,7 +62,9 @@ class Sudo:
                 f"{self._where} has no sudo, and the account is not told to do without it.",
                 hint="Log in as root with ssh.user: root and ssh.sudo: false, or install sudo.",
             )
-        reason = said.decode(errors="replace").strip().splitlines()[-1:] or ["it gave no reason"]
+        # Without the mark stdout is not the command's either: a login shell like nologin's.
+        words = (said.strip() or done.stdout).decode(errors="replace").strip()
+        reason = words.splitlines()[-1:] or ["it gave no reason"]
         raise NoPrivilege(
             self._host,
             f"sudo on {self._where} did not run a command without a prompt ({reason[0]}).",

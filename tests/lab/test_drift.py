@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.lab.labs import Lab, told
+from tests.lab.conftest import Story
+from tests.lab.labs import differences, told
 
 pytestmark = pytest.mark.lab
 
@@ -82,9 +83,10 @@ HARMS = [
         ("update unit nginx.service",),
     ),
     Harm(
-        "drop-in not loaded", "mirror1",
-        "mkdir -p /etc/systemd/system/nginx.service.d; sleep 1.1;"
-        "printf '[Service]\\nNice=1\\n' > /etc/systemd/system/nginx.service.d/by-hand.conf",
+        "drop-in edited and not loaded", "mirror1",
+        "cd /etc/systemd/system; mkdir nginx.service.d; cd nginx.service.d;"
+        "printf '[Service]\\nNice=1\\n' > by-hand.conf; systemctl daemon-reload; sleep 1.1;"
+        "printf '[Service]\\nNice=2\\n' > by-hand.conf",
         ("run unit nginx.service",),
     ),
     Harm("restart lost", "mirror1", f": > {RECORDS}/restart/nginx.service", SITE_CHANGES),
@@ -189,8 +191,16 @@ HARMS = [
     ),
     Harm("disabled", "factory1", "systemctl disable docker", ("update unit docker.service",)),
     Harm(
+        # Nobody can be asked what the engine has; the plan says that it is known after apply.
         "engine stopped", "factory1", "systemctl stop docker.socket docker",
-        ("update unit docker.service",),
+        (
+            "update unit docker.service",
+            f"create image {IMAGE.split(':')[0]}",
+            "update database /cros_docker/dome/db.sqlite3",
+            "create container dome_uwsgi",
+            "create container dome_nginx",
+            "create container umpire_eve",
+        ),
     ),
     Harm(
         "package removed", "factory1", "apt-get -qy remove tzdata", ("create packages tzdata",)
@@ -217,8 +227,7 @@ HARMS = [
         (f"create file {LSB}", "run job update-engine"),
     ),
     Harm(
-        "folder deleted, job stopped", "dut02",
-        f"rm -r {LSB.rpartition('/')[0]}; initctl stop update-engine",
+        "file deleted, job stopped", "dut02", f"rm {LSB}; initctl stop update-engine",
         (f"create file {LSB}", "update job update-engine"),
     ),
     Harm(
@@ -252,3 +261,98 @@ def listed(plan: dict[str, Any]) -> dict[str, tuple[str, ...]]:
         for host in plan["hosts"]
         if host["changes"]
     }
+
+
+@pytest.mark.parametrize("harms", rounds(HARMS), ids=name_of)
+def test_what_is_changed_by_hand_is_listed_and_mended(
+    harms: tuple[Harm, ...], story: Story
+) -> None:
+    lab = story.lab
+    try:
+        for harm in harms:
+            lab.must(harm.host, harm.command)
+        plan = lab.crosprov("plan", "--detailed-exitcode", "--format", "json")
+        assert plan.returncode == 2, told(plan)
+        assert listed(json.loads(plan.stdout)) == {harm.host: harm.lists for harm in harms}
+    finally:
+        apply = lab.crosprov("apply", "--yes", "--format", "json")
+    assert apply.returncode == 0, told(apply)
+    again = lab.crosprov("plan", "--detailed-exitcode")
+    assert again.returncode == 0, told(again)
+
+
+# What is not crosprov's: a plan leaves it alone, and so does an apply.
+FOREIGN = [
+    ("mirror1", f"echo archive > {STORE}/a.tar.xz", f"rm {STORE}/a.tar.xz"),
+    (
+        "dev1",
+        "mkdir /etc/systemd/system/devserver.service.d;"
+        "printf '[Service]\\nNice=1\\n' > /etc/systemd/system/devserver.service.d/by-hand.conf;"
+        "systemctl daemon-reload",
+        "rm -r /etc/systemd/system/devserver.service.d; systemctl daemon-reload",
+    ),
+    (
+        "factory1", f"docker run -d --name somebodys {IMAGE} sleep 999", "docker rm -f somebodys",
+    ),
+    ("dut01", f"echo CHROMEOS_RELEASE_TRACK=dev-channel >> {LSB}", f"sed -i /TRACK/d {LSB}"),
+    ("dut02", f"chmod 600 {LSB}", f"chmod 644 {LSB}"),
+]  # fmt: skip
+
+
+def test_what_belongs_to_others_is_no_drift(story: Story) -> None:
+    lab = story.lab
+    try:
+        for host, command, _ in FOREIGN:
+            lab.must(host, command)
+        plan = lab.crosprov("plan", "--detailed-exitcode")
+        assert plan.returncode == 0, told(plan)
+    finally:
+        for host, _, undo in FOREIGN:
+            lab.must(host, undo)
+
+
+# What nobody can want by mistake is not overruled: the host is left alone, with a sentence.
+REFUSED = [
+    (
+        "mirror1", "systemctl mask nginx", "systemctl unmask nginx",
+        "nginx.service is masked on the host", "somebody masked it on purpose",
+    ),
+    (
+        "dev1", f"mv {SERVER} {SERVER}.kept; mkdir {SERVER}",
+        f"rmdir {SERVER}; mv {SERVER}.kept {SERVER}",
+        f"{SERVER} is a directory where a file is wanted", "move it away by hand",
+    ),
+    (
+        "dut01", f"mv {LSB} {LSB}.kept; mkdir {LSB}", f"rmdir {LSB}; mv {LSB}.kept {LSB}",
+        f"{LSB} is a directory where a file is wanted", "remove it by hand",
+    ),
+    (
+        "dut02", f"mv {LSB} {LSB}.kept; ln -s lsb-release.kept {LSB}",
+        f"mv -f {LSB}.kept {LSB}",
+        f"{LSB} is a link to lsb-release.kept", "name the file that it points at",
+    ),
+]  # fmt: skip
+
+
+def test_what_somebody_did_on_purpose_is_not_overruled(story: Story) -> None:
+    lab = story.lab
+    try:
+        for host, command, *_ in REFUSED:
+            lab.must(host, command)
+        before = lab.uppers()
+        apply = lab.crosprov("apply", "--yes", "--format", "json")
+        assert apply.returncode == 4, told(apply)
+        after = lab.uppers()
+        assert {host: differences(before[host], after[host]) for host in lab.hosts} == {
+            host: [] for host in lab.hosts
+        }
+    finally:
+        for host, _, undo, *_ in REFUSED:
+            lab.must(host, undo)
+    hosts = {host["host"]: host for host in json.loads(apply.stdout)["hosts"]}
+    for host, _, _, words, hint in REFUSED:
+        assert words in hosts[host]["message"]
+        assert hint in hosts[host]["hint"]
+    assert hosts["factory1"]["outcome"] == "unchanged"
+    mended = lab.crosprov("plan", "--detailed-exitcode")
+    assert mended.returncode == 0, told(mended)

@@ -17,6 +17,9 @@ from tests.packaging.tree import copy_project
 
 @dataclass(frozen=True, slots=True)
 class Distributions:
+    """The two archives, and the copy of the project that they were built from."""
+
+    source: Path
     sdist: Path
     wheel: Path
 
@@ -50,7 +53,7 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
     assert done.returncode == 0, done.stdout + done.stderr
     (sdist,) = (source / "dist").glob("*.tar.gz")
     (wheel,) = (source / "dist").glob("*.whl")
-    return Distributions(sdist, wheel)
+    return Distributions(source, sdist, wheel)
 
 
 @pytest.fixture(scope="session")

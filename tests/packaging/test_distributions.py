@@ -16,10 +16,10 @@ SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MAPPED = SETTINGS["tool"]["setuptools"]["package-dir"]
 
 
-def shipped() -> dict[str, Path]:
+def shipped(root: Path = ROOT) -> dict[str, Path]:
     """Map the name in the wheel to the file of the project, for all that must be there."""
     found = {}
-    for path in project_files():
+    for path in project_files(root):
         top, *rest = path.parts
         package = next((name for name, folder in MAPPED.items() if folder == top), None)
         if package or top == "crosprov":
@@ -39,9 +39,10 @@ def test_the_list_of_packages_is_the_tree() -> None:
 def test_the_wheel_holds_every_file_and_nothing_else(distributions: Distributions) -> None:
     with zipfile.ZipFile(distributions.wheel) as wheel:
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
-        assert names == set(shipped())
-        for name, path in shipped().items():
-            assert wheel.read(name) == (ROOT / path).read_bytes(), name
+        files = shipped(distributions.source)
+        assert names == set(files)
+        for name, path in files.items():
+            assert wheel.read(name) == (distributions.source / path).read_bytes(), name
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,8 @@ def test_the_wheel_has_the_licence_and_the_program(distributions: Distributions)
 def test_the_sdist_is_the_whole_project(distributions: Distributions) -> None:
     with tarfile.open(distributions.sdist) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
-    wanted = {str(path) for path in project_files() if path.parts[0] not in (".ci", ".gitignore")}
+    files = project_files(distributions.source)
+    wanted = {str(path) for path in files if path.parts[0] not in (".ci", ".gitignore")}
     assert wanted - names == set()
     assert not [name for name in names if name.endswith((".pyc", ".tar"))]
 

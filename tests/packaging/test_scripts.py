@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from crosprov.twin.requirements import why_not
+from crosprov.twin import TwinLab, why_not
 from tests.packaging.tree import ROOT, copy_project
 from tests.support import sshd
 
@@ -21,6 +21,20 @@ PROGRAM = """\
 #!/bin/sh
 echo "$*" >>"$CALLS"
 case " $* " in *" ${FAILS:-nothing} "*) exit 7 ;; esac
+"""
+
+# A test that ends without its lab, or with a lab that somebody else has booted meanwhile.
+LEFT = """\
+import os
+from pathlib import Path
+from crosprov.twin import Kind, TwinHost, TwinLab, TwinSpec
+
+def test_it_forgets_its_lab(monkeypatch):
+    monkeypatch.delenv(os.environ["OTHER"], raising=False)
+    host = TwinHost("host1", "10.0.0.1", Kind.LIGHT)
+    lab = TwinLab(TwinSpec("left", (host,)), state_dir=Path(os.environ["LEFT"]))
+    lab.up(lambda text: None)
+    assert lab.list()[0].running
 """
 
 
@@ -111,14 +125,23 @@ def test_the_test_script_runs_all_and_ends_as_they_end(
     assert "ruff and mypy  " + ("failed" if fails in ("ruff", "mypy") else "passed") in done.stdout
 
 
+@pytest.mark.lab
+@pytest.mark.parametrize("ours", [True, False])
 def test_the_test_script_takes_down_what_the_tests_left(
-    checkout: Path, stubbed: Mapping[str, str]
+    checkout: Path, tmp_path: Path, ours: bool
 ) -> None:
-    listing = '[ "$1" != --list ] || echo /var/lib/lab-of-before'
-    program(checkout / "scripts/clean-lab", f'#!/bin/sh\necho "clean $*" >>"$CALLS"\n{listing}\n')
-    assert sh(checkout, "scripts/test", **stubbed, FAILS="pytest").returncode == 1
-    calls = Path(stubbed["CALLS"]).read_text().splitlines()
-    assert (calls[0], calls[-1]) == ("clean --list", "clean /var/lib/lab-of-before")
+    if reason := why_not():
+        pytest.skip(reason)
+    (checkout / ".venv").symlink_to(sys.prefix)
+    program(checkout / "scripts/check")
+    (checkout / "tests/left.py").write_text(LEFT)
+    state = tmp_path / "state"
+    environment = {"LEFT": str(state), "OTHER": "" if ours else "CROSPROV_TEST_RUN"}
+    done = sh(checkout, "scripts/test", "-q", "tests/left.py", **environment)
+    left = state.exists()
+    TwinLab.at(state).down(lambda text: None)
+    assert done.returncode == 0, done.stdout
+    assert left is not ours
 
 
 def test_the_test_script_says_that_the_lab_is_skipped(

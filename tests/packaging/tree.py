@@ -15,10 +15,10 @@ _MADE = (
 )
 
 
-def project_files() -> Iterator[Path]:
-    """Give every file of the project, relative to its root."""
+def project_files(root: Path = ROOT) -> Iterator[Path]:
+    """Give every file of the project or of a copy, relative to its root."""
     ignored = shutil.ignore_patterns(*_MADE)
-    waiting = [ROOT]
+    waiting = [root]
     while waiting:
         folder = waiting.pop()
         names = [path.name for path in folder.iterdir()]
@@ -27,7 +27,7 @@ def project_files() -> Iterator[Path]:
             if path.is_dir():
                 waiting.append(path)
             else:
-                yield path.relative_to(ROOT)
+                yield path.relative_to(root)
 
 
 def copy_project(to: Path) -> Path:

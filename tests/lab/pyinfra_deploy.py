@@ -1,0 +1,19 @@
+"""Run by the `pyinfra` command: what crosprov's inventory says of a host, by crosprov's deploys.
+
+See docs/with-pyinfra.md. CROSPROV_INVENTORY names the inventory.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pyinfra import host
+
+from crosprov.deploying import find
+from crosprov.inventory.load import load_lab
+
+lab = load_lab(Path(os.environ["CROSPROV_INVENTORY"]))
+subject = lab.hosts[host.name]
+for role in subject.roles:
+    find(role)(lab, subject)
