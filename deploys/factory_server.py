@@ -29,9 +29,9 @@ def deploy(lab: Lab, host: Host) -> None:
     wanted = host.settings(factory_server.Settings)
     shared = wanted.shared_dir
     packages(["tzdata"])  # a missing /etc/localtime would become a directory
-    for path in _folders(wanted):
+    for path, mounted_by in _folders(wanted).items():
         if not describes(host, path):
-            files.directory(path)
+            files.directory(path, restarts=[f"{name}.container" for name in mounted_by])
     if wanted.image_archive is not None:
         image(wanted.image, archive=str(wanted.image_archive))
     dome.database(f"{shared}/dome/db.sqlite3", f"{shared}/dome/log", wanted.image)
@@ -46,10 +46,18 @@ def deploy(lab: Lab, host: Host) -> None:
         )
 
 
-def _folders(wanted: factory_server.Settings) -> list[str]:
+def _folders(wanted: factory_server.Settings) -> dict[str, list[str]]:
+    """Name the folders, parents first, and the containers that have each one as a volume."""
     shared = wanted.shared_dir
-    below = ["umpire", "tftp", "dome", "dome/log", *(f"umpire/{p}" for p in wanted.projects)]
-    return [shared, *(f"{shared}/{path}" for path in below)]
+    dome_itself = ["dome_uwsgi", "dome_nginx"]
+    return {
+        shared: [f"umpire_{project}" for project in wanted.projects],
+        f"{shared}/umpire": dome_itself,
+        f"{shared}/tftp": dome_itself,
+        f"{shared}/dome": [],
+        f"{shared}/dome/log": dome_itself,
+        **{f"{shared}/umpire/{project}": [f"umpire_{project}"] for project in wanted.projects},
+    }
 
 
 def _uwsgi(wanted: factory_server.Settings) -> ContainerSpec:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 
 from pydantic import computed_field
 
-from crosprov.errors import CrosprovError
+from crosprov.errors import CrosprovError, HostError, HostSilent
 from crosprov.execution.events import (
     Blocked,
     ChangeDone,
+    ChangeStarted,
     Emit,
     Event,
     Failed,
@@ -158,6 +159,7 @@ class Apply:
             self.emit(Blocked(plan.host, blocker))
             return self._report(plan, Outcome.BLOCKED, blocked_by=blocker)
         started = time.monotonic()
+        begun: list[Change] = []
         done: list[Change] = []
         try:
             self.emit(WaveOpened(plan.host, wave))
@@ -166,7 +168,7 @@ class Apply:
             if not plan.empty:
                 carry_out(
                     plan, transport, vault=self.vault, who=self.by, run=self.run_id,
-                    emit=self._collecting(done),
+                    emit=self._collecting(begun, done),
                 )  # fmt: skip
             if is_gate:
                 wait_until_ready(
@@ -175,7 +177,7 @@ class Apply:
                 )  # fmt: skip
             left = self._verify(plan)
         except CrosprovError as error:
-            return self._failed(plan, error, done, started)
+            return self._failed(plan, error, begun, done, started)
         outcome = (
             Outcome.NOT_CONVERGED if left else Outcome.UNCHANGED if plan.empty else Outcome.CHANGED
         )
@@ -185,10 +187,12 @@ class Apply:
             seconds=round(time.monotonic() - started, 3),
         )  # fmt: skip
 
-    def _collecting(self, done: list[Change]) -> Emit:
-        """Pass events on, and remember the changes that were done before a failure."""
+    def _collecting(self, begun: list[Change], done: list[Change]) -> Emit:
+        """Pass events on, and remember the changes that were begun and done before a failure."""
 
         def emit(event: Event) -> None:
+            if isinstance(event, ChangeStarted):
+                begun.append(event.change)
             if isinstance(event, ChangeDone):
                 done.append(event.change)
             self.emit(event)
@@ -196,10 +200,17 @@ class Apply:
         return emit
 
     def _failed(
-        self, plan: HostPlan, error: CrosprovError, done: list[Change], started: float
+        self,
+        plan: HostPlan,
+        error: CrosprovError,
+        begun: list[Change],
+        done: list[Change],
+        started: float,
     ) -> HostReport:
         if self.stop.is_set():
             outcome = Outcome.INTERRUPTED
+            if isinstance(error, HostSilent):  # we closed its connection ourselves
+                error = _stopped(plan.host, begun[len(done) :])
         else:
             self.emit(Failed(plan.host, error))
             outcome = Outcome.FAILED
@@ -220,6 +231,14 @@ class Apply:
     def _report(self, plan: HostPlan, outcome: Outcome, **values: object) -> HostReport:
         known = {"round_trips": plan.round_trips, **values}
         return HostReport.model_validate({"host": plan.host, "outcome": outcome, **known})
+
+
+def _stopped(host: str, under_way: list[Change]) -> HostError:
+    """Say what an interrupted host still does on its own."""
+    ends = "stopped before its next change"
+    if under_way:
+        ends = f"stopped; the host still finishes {under_way[0].resource}, and nothing after it"
+    return HostError(host, ends, hint="the next run goes on from what it finds")
 
 
 def _gates(plans: Mapping[str, HostPlan]) -> frozenset[str]:

@@ -69,7 +69,9 @@ def carry_out(
         _send(plan, send, transport, emit)
     progress = Progress(Script(plan, who, run), emit)
     text = progress.script.text(vault)
-    done = transport.run("sh -s", stdin=text, on_stdout=progress.feed)
+    # One script holds many commands, and the limit is for each of them.
+    limit = plan.target.command_timeout * len(plan.changes)
+    done = transport.run("sh -s", stdin=text, timeout=limit, on_stdout=progress.feed)
     said = vault.mask(_whole_lines(done.stderr).decode("utf-8", "replace")).strip()
     _judge(plan, progress, said, done.status)
 

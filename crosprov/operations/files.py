@@ -200,11 +200,13 @@ def directory(
     mode: str = "0755",
     user: str = "root",
     group: str = "root",
+    restarts: Sequence[str] = (),
 ) -> Commands:
     """Make a directory exist with this mode and owner; what is in it stays as it is.
 
-    Missing parents are made too, owned by root with mode 0755. Raises PlanError where
-    something else stands at the path.
+    Missing parents are made too, owned by root with mode 0755. `restarts` names what is due a
+    restart when the directory is made: a container goes on with the folder that it was started
+    with, even when that was deleted. Raises PlanError where something else stands at the path.
     """
     seen = host.get_fact(PathFact, path=path, limit=0)
     if seen.kind not in (Kind.ABSENT, Kind.DIRECTORY):
@@ -220,12 +222,15 @@ def directory(
     name = shlex.quote(path)
     access = f"chown {owner(user, group)} {name} && chmod {mode} {name}"
     made = seen.kind is Kind.ABSENT
+    due = tuple(restarts) if made else ()
+    effects().restarts.update(dict.fromkeys(due, "made"))
     note = Note(
-        "directory", path, Action.CREATE if made else Action.UPDATE, before=before, after=after
-    )
+        "directory", path, Action.CREATE if made else Action.UPDATE, before=before, after=after,
+        restarts=due,
+    )  # fmt: skip
     # Private until it has its owner: a directory must not be entered too early either.
     make = f"mkdir -p {_parent(path)} && ( umask 077; mkdir {name} ) && " if made else ""
-    yield Noted(make + access, note)
+    yield Noted(remember_restarts(due, "made") + make + access, note)
 
 
 @operation

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MOST_ROUNDS = 10
 _MOST_WAIT_FOR_LOCK = 120.0  # seconds
+_MOST_WAIT_FOR_ANSWER = 60.0  # seconds; questions are cheap, and a host may hang after login
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +71,12 @@ def propose(model: HostModel, transport: Transport, first: Drawing | None = None
 
 
 def ask(
-    name: str, transport: Transport, commands: Iterable[str], words: Mapping[str, str]
+    target: SshTarget, transport: Transport, commands: Iterable[str], words: Mapping[str, str]
 ) -> dict[str, Answer]:
     """Ask a host all commands in one round trip; raises HostError when its answer is cut off."""
     batch = Batch.of(commands)
-    done = transport.run("sh -s", stdin=batch.script)
+    limit = min(_MOST_WAIT_FOR_ANSWER, target.command_timeout)
+    done = transport.run("sh -s", stdin=batch.script, timeout=limit)
     try:
         return batch.read(done.stdout, done.stderr)
     except BatchCut as error:
@@ -83,7 +85,7 @@ def ask(
         reason = f" (it said: {said[-1]})" if said else ""
         where = f" while it was asked for {asked}" if asked else ""
         raise HostSilent(
-            name, f"the answer ended early{where}, with status {done.status}{reason}",
+            target.name, f"the answer ended early{where}, with status {done.status}{reason}",
             hint="is there a POSIX shell `sh` on the host, and enough memory?",
         ) from None  # fmt: skip
 
@@ -91,7 +93,7 @@ def ask(
 def check_unchanged(plan: HostPlan, transport: Transport) -> None:
     """Raise StalePlan, with the fact that differs, when the host is no longer as observed."""
     words = {o.command: o.fact for o in plan.observed}
-    answers = ask(plan.host, transport, words, words)
+    answers = ask(plan.target, transport, words, words)
     changed = [o.fact for o in plan.observed if answers[o.command].digest != o.digest]
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
@@ -107,7 +109,7 @@ def _ask_when_free(
     """Ask what is missing; ask again as long as another run is at work on the host."""
     deadline = time.monotonic() + _MOST_WAIT_FOR_LOCK
     while True:
-        answers = ask(model.name, transport, [lock, *drawing.missing], drawing.asked)
+        answers = ask(model.target, transport, [lock, *drawing.missing], drawing.asked)
         owner = holder(answers.pop(lock))
         if owner is None:
             return answers

@@ -163,22 +163,6 @@ def test_a_host_without_an_ipv4_address_is_served_over_ipv6(tmp_path: Path) -> N
     assert "listen [::]:8081 default_server;" in site
 
 
-@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is missing")
-def test_nginx_takes_the_site(tmp_path: Path) -> None:
-    (tmp_path / "site").write_text(content(tmp_path, "mirror1", SITE, PRIVATE))
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    places = " ".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in kinds)
-    (tmp_path / "nginx.conf").write_text(
-        f"pid {tmp_path}/pid; error_log stderr; events {{}}\n"
-        f"http {{ access_log off; {places} include {tmp_path}/site; }}\n"
-    )
-    done = subprocess.run(
-        ["nginx", "-t", "-c", str(tmp_path / "nginx.conf")],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-
-
 # --- the DUT ---
 
 UPDATES = "CHROMEOS_AUSERVER=http://10.0.0.6:8082/update"

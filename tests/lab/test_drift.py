@@ -186,6 +186,14 @@ HARMS = [
         ("create database /cros_docker/dome/db.sqlite3",),
     ),
     Harm(
+        "volume deleted", "factory1", "rm -r /cros_docker/tftp",
+        (
+            "create directory /cros_docker/tftp",
+            "run container dome_uwsgi",
+            "run container dome_nginx",
+        ),
+    ),
+    Harm(
         "folder's mode", "factory1", "chmod 700 /cros_docker/umpire",
         ("update directory /cros_docker/umpire",),
     ),
@@ -356,3 +364,14 @@ def test_what_somebody_did_on_purpose_is_not_overruled(story: Story) -> None:
     assert hosts["factory1"]["outcome"] == "unchanged"
     mended = lab.crosprov("plan", "--detailed-exitcode")
     assert mended.returncode == 0, told(mended)
+
+
+def test_containers_have_a_folder_that_was_made_anew(story: Story) -> None:
+    lab = story.lab
+    lab.must("factory1", "rm -r /cros_docker/tftp")
+    apply = lab.crosprov("apply", "--yes", "--limit", "factory1")
+    assert apply.returncode == 0, told(apply)
+    lab.must("factory1", "touch /cros_docker/tftp/by-hand")
+    for container in ("dome_uwsgi", "dome_nginx"):
+        lab.must("factory1", f"docker exec {container} test -e /var/tftp/by-hand")
+    lab.must("factory1", "rm /cros_docker/tftp/by-hand")

@@ -23,7 +23,8 @@ groups:
     common:
       files:
         /etc/motd: {content: "set up by pyinfra\\n"}
-        /etc/crosprov-test/deep/er.conf: {content: "a = 1\\n", mode: "0600", restarts: [cron.service]}
+        /etc/crosprov-test/deep/er.conf:
+          {content: "a = 1\\n", mode: "0600", restarts: [cron.service]}
       directories: {/srv/data: {mode: "0750", owner: daemon}}
       links: {/srv/link: data}
       settings: {/etc/environment: {LAB: tests}}

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import stat
+import subprocess
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -172,6 +173,30 @@ def test_a_secret_is_in_its_target_and_nowhere_else(lab: Lab, tmp_path: Path) ->
     assert not list(temporary.iterdir())
 
 
+def test_the_watch_would_see_a_secret(lab: Lab, tmp_path: Path) -> None:
+    """Prove that the other tests look where a secret would be, and see it there."""
+    value = SECRETS["plain"]
+    holder = "sh -c 'sleep 20; :'"
+    held = [run_held(lab, f"{holder} {value}"), run_held(lab, f"env TOLD={value} {holder}")]
+    encoded = base64.b64encode(f"x{value}".encode()).decode()
+    lab.must(HOST, f"echo {encoded} >/tmp/told; echo {encoded} >/var/lib/crosprov/told")
+    (tmp_path / "told").write_text(value)
+    watch = Watch(lab, tmp_path, SECRETS)
+    try:
+        watch.look()
+    finally:
+        for found in lab.processes(HOST):
+            if "sleep 20" in found.command:
+                found.kill()
+        for process in held:
+            process.kill()
+            process.wait()
+        lab.must(HOST, "rm /tmp/told /var/lib/crosprov/told")
+    kinds = {Path(found).name for found in watch.found}
+    assert kinds == {"cmdline", "environ", "told"}
+    assert len([found for found in watch.found if found.endswith("/told")]) == 3, watch.found
+
+
 def test_what_a_failing_command_prints_is_masked(lab: Lab, tmp_path: Path) -> None:
     lab.write(inventory(failing=True))
     environment = _plant(lab, SECRETS, tmp_path)
@@ -209,6 +234,15 @@ def test_a_secret_that_everybody_could_read_is_refused(lab: Lab) -> None:
     assert done.returncode == 1, told(done)
     assert "holds a secret and has mode 0644" in done.stderr
     lab.write(inventory())
+
+
+def run_held(lab: Lab, command: str) -> subprocess.Popen[bytes]:
+    """Start a command on the host that stays for a while, and return when it is there."""
+    process = subprocess.Popen(
+        [*lab.twin.ssh_command(HOST, user="root"), command], stdin=subprocess.DEVNULL
+    )
+    until(lambda: any("sleep 20" in found.command for found in lab.processes(HOST)))
+    return process
 
 
 def needles_of(values: Iterable[str]) -> set[bytes]:

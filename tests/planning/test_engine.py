@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from io import StringIO
 from typing import Any
 
@@ -123,22 +123,22 @@ def test_a_condition_on_an_earlier_operation_is_decided_in_the_plan() -> None:
 
 
 @operation()
-def by_function() -> Iterator[Any]:
+def by_function() -> Generator[Any, None, None]:
     """Yield what cannot be planned."""
     yield FunctionCommand(print, [], {})
 
 
 @operation()
-def acts_at_once() -> Iterator[Any]:
+def acts_at_once() -> Generator[Any, None, None]:
     """Change the host while it is prepared."""
     host.run_shell_command(StringCommand("touch /tmp/x"), print_output=False, print_input=False)
     yield "true"
 
 
 @operation()
-def hidden() -> Iterator[Any]:
+def hidden() -> Generator[Any, None, None]:
     """Put a hidden value into a command."""
-    yield StringCommand("login", HiddenValue("hunter2"))
+    yield StringCommand("login", HiddenValue("hunter2"))  # type: ignore[no-untyped-call]
 
 
 def by_callback() -> None:
