@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from pydantic import computed_field
+from pydantic import Field, computed_field
 
 from crosprov.errors import CrosprovError, HostError, HostSilent
 from crosprov.execution.events import (
@@ -64,6 +64,9 @@ class Report(Frozen):
     run: str
     by: str
     hosts: tuple[HostReport, ...]
+    verified: bool = Field(
+        True, description="changed hosts were planned once more; not so after a saved plan"
+    )
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -130,6 +133,7 @@ class Apply:
         return Report(
             lab=self.plan.lab, run=self.run_id, by=self.by,
             hosts=tuple(reports[name] for name in order if name in reports),
+            verified=bool(self.models),
         )  # fmt: skip
 
     def _check(self) -> None:

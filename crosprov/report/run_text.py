@@ -36,6 +36,8 @@ def _verdict(report: Report, done: int) -> str:
     trips = f"({count(report.round_trips, 'round trip')})"
     if report.converged and not done:
         return f"Nothing to do: {count(len(report.hosts), 'host')} as the inventory says {trips}"
+    if report.converged and not report.verified:
+        return f"Done: {count(done, 'change')}, all that was in the plan {trips}"
     if report.converged:
         return f"Done: {count(done, 'change')}; a second plan of the changed hosts is empty {trips}"
     bad = sum(not host.outcome.good for host in report.hosts)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.lab.labs import REPOSITORY, Disk, Lab, booted, demo, told
+from crosprov.twin import rootfs, why_not
+from crosprov.twin.factory_image import build
+from tests.lab.labs import Disk, Lab, booted, demo, mute, told
 
 # What a running system writes by itself. A host that is only asked writes no more than this.
 BY_ITSELF = ("var/log/*", "var/lib/systemd/*")
@@ -33,7 +34,9 @@ class Story:
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """Boot the demo lab and set it up; tests that change a host mend it before they end."""
     folder = tmp_path_factory.mktemp("demo")
-    shutil.copy(REPOSITORY / "inventory" / "factory-server-demo.tar", folder)
+    if reason := why_not():
+        pytest.skip(reason)
+    build(folder / "factory-server-demo.tar", rootfs.ensure(rootfs.CACHE, mute))
     with booted(folder, demo()) as lab:
         fresh = lab.uppers(ignore=BY_ITSELF)
         plan = lab.crosprov("plan", "--format", "json")

@@ -176,17 +176,20 @@ def test_a_secret_is_in_its_target_and_nowhere_else(lab: Lab, tmp_path: Path) ->
 def test_the_watch_would_see_a_secret(lab: Lab, tmp_path: Path) -> None:
     """Prove that the other tests look where a secret would be, and see it there."""
     value = SECRETS["plain"]
-    holder = "sh -c 'sleep 20; :'"
-    held = [run_held(lab, f"{holder} {value}"), run_held(lab, f"env TOLD={value} {holder}")]
+    held = [
+        run_held(lab, 60, f"sh -c 'sleep 60; :' {value}"),
+        run_held(lab, 61, f"env TOLD={value} sleep 61"),
+    ]
     encoded = base64.b64encode(f"x{value}".encode()).decode()
-    lab.must(HOST, f"echo {encoded} >/tmp/told; echo {encoded} >/var/lib/crosprov/told")
-    (tmp_path / "told").write_text(value)
     watch = Watch(lab, tmp_path, SECRETS)
     try:
+        state = "/var/lib/crosprov"
+        lab.must(HOST, f"mkdir -p {state}; echo {encoded} | tee /tmp/told >{state}/told")
+        (tmp_path / "told").write_text(value)
         watch.look()
     finally:
         for found in lab.processes(HOST):
-            if "sleep 20" in found.command:
+            if found.command in ("sleep 60", "sleep 61"):
                 found.kill()
         for process in held:
             process.kill()
@@ -236,12 +239,12 @@ def test_a_secret_that_everybody_could_read_is_refused(lab: Lab) -> None:
     lab.write(inventory())
 
 
-def run_held(lab: Lab, command: str) -> subprocess.Popen[bytes]:
-    """Start a command on the host that stays for a while, and return when it is there."""
+def run_held(lab: Lab, seconds: int, command: str) -> subprocess.Popen[bytes]:
+    """Start a command on the host that sleeps, and return when it does."""
     process = subprocess.Popen(
         [*lab.twin.ssh_command(HOST, user="root"), command], stdin=subprocess.DEVNULL
     )
-    until(lambda: any("sleep 20" in found.command for found in lab.processes(HOST)))
+    until(lambda: any(found.command == f"sleep {seconds}" for found in lab.processes(HOST)))
     return process
 
 

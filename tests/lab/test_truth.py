@@ -78,7 +78,7 @@ def test_a_plan_of_a_fresh_lab_lists_every_resource(story: Story) -> None:
 
 def test_an_apply_does_what_the_plan_lists_in_that_order(story: Story) -> None:
     assert done(story.report) == resources(story.plan)
-    assert story.report["converged"] is True
+    assert (story.report["converged"], story.report["verified"]) == (True, True)
     assert {host["outcome"] for host in story.report["hosts"]} == {"changed"}
     assert all(not host["left"] for host in story.report["hosts"])
 
@@ -227,7 +227,9 @@ def test_a_saved_plan_is_applied_exactly_and_only_once(story: Story, tmp_path: P
         lab.write(demo().replace(MOTD, "Changed since the plan was saved."))
         apply = lab.program("apply", str(saved), "--yes", "--format", "json")
         assert apply.returncode == 0, told(apply)
-        assert done(json.loads(apply.stdout)) == resources(plan)
+        report = json.loads(apply.stdout)
+        assert done(report) == resources(plan)
+        assert (report["converged"], report["verified"]) == (True, False)
         assert list(resources(plan)) == list(SERVERS)
         for host in SERVERS:
             assert "From a file." in lab.must(host, "cat /etc/motd")

@@ -30,6 +30,12 @@ def test_a_good_end() -> None:
     )
 
 
+def test_the_end_of_a_saved_plan_claims_no_proof() -> None:
+    done = report(HostReport(host="a", outcome=Outcome.CHANGED, done=DONE, round_trips=2))
+    text = run_text.render(done.model_copy(update={"verified": False}))
+    assert text.endswith("Done: 1 change, all that was in the plan (2 round trips)\n")
+
+
 def test_a_bad_end_says_why_for_each_host() -> None:
     text = run_text.render(
         report(
