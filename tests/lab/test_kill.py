@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
 import stat
 import subprocess
@@ -28,7 +29,6 @@ SEED = 20240229
 VARIANTS = ("ada", "bob")
 SIZES = (0, 1, 100, 4096, 65_536, 300_000)
 MODES = ("0644", "0600", "0640", "0755")
-CHANGES = 30  # of a flip of the variant
 LOADED = "/srv/loaded"  # what the service has read at its last start
 CONFIG = "/etc/faults/app.conf"
 UNIT = """\
@@ -104,14 +104,17 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def test_an_apply_that_is_killed_is_made_good_by_the_next(lab: Lab, tmp_path: Path) -> None:
     chance = random.Random(SEED)
     environment = {"TMPDIR": str(tmp_path)}
-    for variant in VARIANTS:
-        _converge(lab, variant, environment)
-        _plans_nothing(lab, environment)
+    for variant in (*VARIANTS, VARIANTS[0], VARIANTS[1]):
+        said = _converge(lab, variant, environment)
+    _plans_nothing(lab, environment)
+    changes = int(re.findall(r": \d+/(\d+) ", said)[-1])  # of a flip of the variant
+    ended = 0
     for cycle in range(CYCLES):
         old, new = VARIANTS[(cycle + 1) % 2], VARIANTS[cycle % 2]
         lab.write(inventory(new, lab.folder))
-        instant = Instant.draw(chance)
-        what = _killed(lab, environment, instant)
+        instant = Instant.draw(chance, changes)
+        what, status = _killed(lab, environment, instant)
+        ended += status == 0
         sys.stdout.write(f"{cycle + 1:2}: {what}\n")  # pytest shows it when the test fails
         _all_whole(lab, old, new)
         _converge(lab, new, environment)
@@ -119,6 +122,7 @@ def test_an_apply_that_is_killed_is_made_good_by_the_next(lab: Lab, tmp_path: Pa
             _plans_nothing(lab, environment)
         _as_wanted(lab, new, shell_died=instant.victim == "shell")
         assert list(tmp_path.iterdir()) == [], "temporary files of the controller"
+    assert ended <= CYCLES // 5, f"{ended} runs had ended before they could be killed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +134,16 @@ class Instant:
     delay: float  # seconds from then on
 
     @classmethod
-    def draw(cls, chance: random.Random) -> Instant:
+    def draw(cls, chance: random.Random, changes: int) -> Instant:
         """Draw an instant; most lie between changes, the last ones where units restart."""
         victim = chance.choice(("crosprov", "crosprov", "session", "shell"))
-        change = chance.choice((0, chance.randint(1, CHANGES), chance.randint(1, CHANGES), CHANGES))
-        longest = {0: 1.5, CHANGES: 1.0}.get(change, 0.15)
+        change = chance.choice((0, chance.randint(1, changes), chance.randint(1, changes), changes))
+        longest = {0: 1.0, changes: 1.0}.get(change, 0.15)
         return cls(victim, change, chance.uniform(0, longest))
 
 
-def _killed(lab: Lab, environment: dict[str, str], instant: Instant) -> str:
-    """Start an apply, kill it or its counterpart on the host, and say what was done."""
+def _killed(lab: Lab, environment: dict[str, str], instant: Instant) -> tuple[str, int]:
+    """Start an apply and kill it or its counterpart; say what was done, and its exit status."""
     run = lab.start("apply", "--yes", env=environment)
     if instant.change:
         run.wait_for(f": {instant.change}/")
@@ -152,9 +156,8 @@ def _killed(lab: Lab, environment: dict[str, str], instant: Instant) -> str:
         run.signal(signal.SIGKILL)
     done = run.end(within=60)
     killed = instant.victim if targets else "crosprov"
-    return f"{killed} killed {instant.delay:.2f} s after change {instant.change}, exit " + str(
-        done.returncode
-    )
+    what = f"{killed} killed {instant.delay:.2f} s after change {instant.change}"
+    return f"{what}, exit {done.returncode}", done.returncode
 
 
 def _counterpart(lab: Lab, victim: str) -> list[Process]:
@@ -204,13 +207,14 @@ def _as_wanted(lab: Lab, variant: str, *, shell_died: bool) -> None:
     assert (upper / "etc/faults-link").readlink() == Path(f"/etc/faults/{variant}")
 
 
-def _converge(lab: Lab, variant: str, environment: dict[str, str]) -> None:
+def _converge(lab: Lab, variant: str, environment: dict[str, str]) -> str:
     """Apply a variant to its end, which includes a second plan of what it changed."""
     lab.write(inventory(variant, lab.folder))
     done = lab.crosprov("apply", "--yes", env=environment)
     assert done.returncode == 0, told(done)
     empty = "a second plan of the changed hosts is empty" in done.stdout
     assert empty or "Nothing to do" in done.stdout, told(done)
+    return done.stderr
 
 
 def _plans_nothing(lab: Lab, environment: dict[str, str]) -> None:
