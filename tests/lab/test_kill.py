@@ -137,7 +137,8 @@ class Instant:
     def draw(cls, chance: random.Random, changes: int) -> Instant:
         """Draw an instant; most lie between changes, the last ones where units restart."""
         victim = chance.choice(("crosprov", "crosprov", "session", "shell"))
-        change = chance.choice((0, chance.randint(1, changes), chance.randint(1, changes), changes))
+        between = [chance.randint(1, changes) for _ in range(4)]
+        change = chance.choice((0, *between, changes))
         longest = {0: 1.0, changes: 1.0}.get(change, 0.15)
         return cls(victim, change, chance.uniform(0, longest))
 

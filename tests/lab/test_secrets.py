@@ -39,8 +39,18 @@ Description=Tells everybody what it should keep
 
 [Service]
 Type=oneshot
-ExecStart=/bin/cat /etc/secrets/plain /etc/secrets/lines /etc/secrets/awkward
-ExecStart=/bin/false
+ExecStart=/bin/sh /usr/local/lib/blab
+"""
+# One process says it all and stays for a while: the journal cannot tell whose the last words of
+# a process are that is gone already.
+BLAB = """\
+for path in plain lines awkward; do
+  while IFS= read -r line || [ -n "$line" ]; do
+    printf '%s\\n' "$line"
+  done </etc/secrets/$path
+done
+sleep 1
+exit 1
 """
 
 
@@ -57,6 +67,7 @@ def inventory(*, failing: bool = False, secret: bool = True) -> str:
         files[TARGETS[name]] = {"content": content, "mode": "0600"}
     common: dict[str, object] = {"files": files}
     if failing:
+        files["/usr/local/lib/blab"] = {"content": BLAB}
         files["/etc/systemd/system/blab.service"] = {"content": FAILING}
         common["units"] = {"blab.service": {"running": True}}
     server = {"credentials": {"file": "planted-lines"}} if secret else {}
@@ -205,7 +216,10 @@ def test_what_a_failing_command_prints_is_masked(lab: Lab, tmp_path: Path) -> No
     environment = _plant(lab, SECRETS, tmp_path)
     done = lab.crosprov("apply", "--yes", "-v", env=environment)
     assert done.returncode == 4, told(done)
-    assert "(secret: env PLANTED)" in done.stdout, told(done)
+    _, _, summary = done.stdout.rpartition("\nPlan: ")
+    assert "(secret: env PLANTED)" in summary, told(done)
+    assert summary.count("(secret: file ") == 3, told(done)
+    assert "(secret: command cat)" in summary, told(done)
     said = tmp_path / "said"
     said.write_text(done.stdout + done.stderr)
     _clean(said, SECRETS)
