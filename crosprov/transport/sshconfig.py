@@ -146,7 +146,9 @@ class _Evaluation:
             values[line.keyword] = words if line.keyword in _LISTS else words[:1]
 
     def _host(self, line: Line) -> bool:
-        return _listed(self.settings.asked, line.words())
+        # In the second pass it is the settled name that counts, in the first the one asked for.
+        settled = self.settings.get("hostname") if self.final else None
+        return _listed(settled or self.settings.asked, line.words())
 
     def _match(self, line: Line, active: bool) -> bool:
         words = iter(line.words())

@@ -29,6 +29,7 @@ KEYWORDS = (
 )
 
 CASES = {
+    "a host of the second pass": "Host b\nPort 1\nHost a\nHostName b\nMatch final all\n",
     "first value wins": "Host a\n Port 1\nHost *\n Port 2\n",
     "later block for another host": "Host b\n Port 1\nHost *\n Port 2\n",
     "before any host": "Port 3\nHost a\n Port 1\n",
