@@ -31,6 +31,7 @@ class CrosprovError(Exception):
     """Say what is wrong in one sentence, with a hint where there is a remedy."""
 
     exit_code: ClassVar[int] = 1
+    reached: ClassVar[bool] = True  # whether the host, if it is about one, has answered
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -113,17 +114,25 @@ class HostError(CrosprovError):
 class Unreachable(HostError):
     """No connection to the host could be made."""
 
+    reached = False
+
 
 class HostKeyRejected(HostError):
     """The host's key is unknown, or is not the one on record."""
+
+    reached = False
 
 
 class LoginRefused(HostError):
     """The host accepted none of the keys offered."""
 
+    reached = False
+
 
 class HostSilent(HostError):
     """A time limit passed without an answer, or the connection went away."""
+
+    reached = False
 
 
 class NoPrivilege(HostError):

@@ -111,6 +111,8 @@ def _apply_file(
     from crosprov.session import apply_saved
 
     plan = load(path, vault)
+    where = "the virtual twin of " if plan.twin else ""
+    typer.echo(f"a plan of {where}{plan.lab}, made at {plan.created}", err=True)
     if format is Format.text or dry_run:
         show_plan(plan, format, verbose)
     if dry_run:
@@ -136,11 +138,12 @@ def _need_terminal() -> None:
 
 def _agreed(plan: Plan) -> bool:
     changed = sum(not host.empty for host in plan.hosts)
-    hosts = "1 host" if changed == 1 else f"{changed} hosts"
+    what = "twin" if plan.twin else "host"
+    hosts = f"1 {what}" if changed == 1 else f"{changed} {what}s"
     # Nothing is under way while a person thinks, so Ctrl-C ends the program at once.
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return typer.confirm(f"Apply this to {hosts}?", default=False)
+        return typer.confirm(f"Apply this to {hosts} of {plan.lab}?", default=False)
     finally:
         signal.signal(signal.SIGINT, handler)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from pydantic import Field, computed_field
 
-from crosprov.errors import CrosprovError, HostError, HostSilent
+from crosprov.errors import CrosprovError, HostError, HostSilent, StalePlan
 from crosprov.execution.events import (
     Blocked,
     ChangeDone,
@@ -31,7 +31,7 @@ from crosprov.execution.fleet import Fleet
 from crosprov.execution.readiness import wait_until_ready
 from crosprov.execution.runner import Runner
 from crosprov.planning.plan import Change, Frozen, HostPlan, Plan
-from crosprov.planning.planner import HostModel, check_unchanged, propose
+from crosprov.planning.planner import HostModel, changed_facts, propose
 from crosprov.secrets import Vault
 
 
@@ -114,8 +114,8 @@ class Apply:
         plans = {host.host: host for host in self.plan.hosts}
         reports: dict[str, HostReport] = {
             f.host: HostReport(
-                host=f.host, outcome=Outcome.UNREACHED, error=f.error, message=f.message,
-                hint=f.hint,
+                host=f.host, error=f.error, message=f.message, hint=f.hint,
+                outcome=Outcome.NOT_PLANNED if f.reached else Outcome.UNREACHED,
             )
             for f in self.plan.failures
         }  # fmt: skip
@@ -139,23 +139,27 @@ class Apply:
     def _check(self) -> None:
         plans = {host.host: host for host in self.plan.hosts}
 
-        def work(name: str) -> CrosprovError | None:
+        def work(name: str) -> tuple[str, ...]:
             try:
-                check_unchanged(plans[name], self.fleet.transport(plans[name].target))
-            except CrosprovError as error:
-                return error
-            return None
+                return changed_facts(plans[name], self.fleet.transport(plans[name].target))
+            except HostError:
+                return ()  # it is met again, and told, when its changes are to begin
 
-        errors = self.runner.run({name: () for name in plans}, work).values()
-        for error in errors:
-            if error is not None:
-                raise error
+        differing = self.runner.run({name: () for name in plans}, work)
+        stale = {name: facts for name, facts in differing.items() if facts}
+        if stale:
+            (first, facts), *others = stale.items()
+            more = "".join(f"; nor does {name}: {_some(facts)}" for name, facts in others)
+            raise StalePlan(
+                f"{first} no longer looks as it did when the plan was made: {_some(facts)}{more}",
+                hint="make a new plan; nothing was changed",
+            )
 
     def _host(
         self, plan: HostPlan, reports: Mapping[str, HostReport], wave: int, is_gate: bool
     ) -> HostReport:
         if self.stop.is_set():
-            return self._report(plan, Outcome.INTERRUPTED)
+            return self._report(plan, Outcome.UNCHANGED if plan.empty else Outcome.INTERRUPTED)
         blocker = next(
             (n for n in plan.needs if n in reports and not reports[n].outcome.good), None
         )
@@ -235,6 +239,11 @@ class Apply:
     def _report(self, plan: HostPlan, outcome: Outcome, **values: object) -> HostReport:
         known = {"round_trips": plan.round_trips, **values}
         return HostReport.model_validate({"host": plan.host, "outcome": outcome, **known})
+
+
+def _some(facts: tuple[str, ...]) -> str:
+    more = f" and {len(facts) - 2} more" if len(facts) > 2 else ""
+    return ", ".join(facts[:2]) + more
 
 
 def _stopped(host: str, under_way: list[Change]) -> HostError:

@@ -17,6 +17,7 @@ class Outcome(StrEnum):
     CHANGED = "changed"
     FAILED = "failed"
     UNREACHED = "unreached"
+    NOT_PLANNED = "not planned"
     BLOCKED = "blocked"
     NOT_CONVERGED = "not converged"
     INTERRUPTED = "interrupted"
@@ -69,6 +70,13 @@ class ChangeDone(Event):
     change: Change
     number: int
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Event):
+    """Another run is at work on the host; it is asked again until that one has ended."""
+
+    by: str
 
 
 @dataclass(frozen=True, slots=True)

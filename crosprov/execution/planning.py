@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from crosprov import __version__
 from crosprov.errors import CrosprovError
-from crosprov.execution.events import Connecting, Emit, Failed, Planned
+from crosprov.execution.events import Connecting, Emit, Failed, Held, Planned
 from crosprov.execution.fleet import Fleet
 from crosprov.execution.runner import Runner
 from crosprov.planning.plan import HostFailure, HostPlan, Plan
@@ -89,7 +89,9 @@ class FirstQuestions:
 
 def failure_of(name: str, error: CrosprovError) -> HostFailure:
     """Put an error into a plan."""
-    return HostFailure(host=name, error=error.kind, message=error.message, hint=error.hint)
+    return HostFailure(
+        host=name, error=error.kind, message=error.message, hint=error.hint, reached=error.reached
+    )
 
 
 def _plan_host(
@@ -100,7 +102,12 @@ def _plan_host(
     try:
         transport = fleet.transport(subject.target)
         model = subject.model()
-        plan = propose(model, transport, questions.of(subject.likeness, model))
+        plan = propose(
+            model,
+            transport,
+            questions.of(subject.likeness, model),
+            held=lambda owner: emit(Held(name, owner)),
+        )
     except CrosprovError as error:
         emit(Failed(name, error))
         return failure_of(name, error)

@@ -115,6 +115,7 @@ class Script:
             "resource": str(change.resource),
             "action": change.action.value,
             "result": result,
+            **({"before": change.kept} if change.kept else {}),
         }
         return shlex.quote(json.dumps(entry, separators=(",", ":"))[1:-1])
 

@@ -99,7 +99,7 @@ def _replace(target: Target, seen: PathState, note: Note) -> Commands:
     temporary = temporary_beside(target.path)
     name = shlex.quote(temporary)
     yield Noted(
-        keep_before(target.path, seen, secret=difference.holds_secret(target.content))
+        keep_before(target.path, seen, secret=_secret(target))
         + make_parent(target.path, seen)
         + f"rm -f {name} && ( umask 077; set -C; : > {name} )",
         note,
@@ -111,6 +111,10 @@ def _replace(target: Target, seen: PathState, note: Note) -> Commands:
         + remember_restarts(target.restarts, target.telling)
         + f"mv -f {name} {shlex.quote(target.path)}"
     )
+
+
+def _secret(target: Target) -> bool:
+    return difference.holds_secret(target.content)
 
 
 def _record(target: Target) -> None:
@@ -155,6 +159,7 @@ def _note(target: Target, seen: PathState, *, same_content: bool, unknown: bool)
         restarts=target.restarts,
         unknown=(f"the version that package {target.shipped_by} installs",) if unknown else (),
         undo=f"rm -f {shlex.quote(temporary_beside(target.path))}",
+        kept=None if same_content else kept_digest(seen, secret=_secret(target)),
     )
 
 
@@ -282,6 +287,7 @@ def absent(path: str, *, restarts: Sequence[str] = (), shipped_by: str | None = 
         before={"target": seen.target} if seen.kind is Kind.LINK else {},
         restarts=tuple(restarts),
         unknown=(f"whether package {shipped_by} brings it",) if unknown else (),
+        kept=kept_digest(seen),
     )  # fmt: skip
     name = shlex.quote(path)
     yield Noted(
@@ -311,18 +317,26 @@ def remember_restarts(units: Sequence[str], digest: str) -> str:
     return f"mkdir -p {folder} && {marks}"
 
 
+def kept_digest(seen: PathState, *, secret: bool = False) -> str | None:
+    """Give the name under which a file is kept before it is replaced, None when it is not.
+
+    A file that will hold a secret may hold the one before it, and so may one that not everybody
+    on the host may read: a secret stands in its target and nowhere else, so those are not kept.
+    """
+    if seen.kind is not Kind.FILE or seen.size > _KEPT_LIMIT or secret or seen.private:
+        return None
+    return seen.sha256 or None
+
+
 def keep_before(path: str, seen: PathState, *, secret: bool = False) -> str:
     """Give the commands that keep a copy of the file as it is, ending in ` && `.
 
-    Copies are named by their digest, so the same content is kept once. A file that will hold a
-    secret may hold the one before it, and so may one that not everybody on the host may read:
-    a secret stands in its target and nowhere else, so no copy is made of them.
+    Copies are named by their digest, so the same content is kept once.
     """
-    if seen.kind is not Kind.FILE or not seen.sha256 or seen.size > _KEPT_LIMIT:
+    digest = kept_digest(seen, secret=secret)
+    if digest is None:
         return ""
-    if secret or seen.private:
-        return ""
-    kept = shlex.quote(f"{state_dir()}/before/{seen.sha256}")
+    kept = shlex.quote(f"{state_dir()}/before/{digest}")
     folder = shlex.quote(f"{state_dir()}/before")
     return (
         f"mkdir -p {folder} && {{ [ -e {kept} ] || "

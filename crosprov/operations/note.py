@@ -33,6 +33,7 @@ class Note:
     restarts: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     undo: str | None = None
+    kept: str | None = None
 
     @property
     def resource(self) -> Resource:

@@ -62,14 +62,21 @@ class Batch:
         """Give the POSIX shell script that asks everything.
 
         It is one function that is called in the last line: a script that arrives only in part
-        does nothing at all.
+        asks nothing at all. The answers are gathered into few large packets, because each one
+        wakes up both ends.
         """
         lines = [PRELUDE + f"m='\n{self.marker}'", "ask() {"]
         for number, command in enumerate(self.commands):
             lines.append(f'printf "%s %s\\n" "$m" {number}; printf "%s %s\\n" "$m" {number} >&2')
             lines.append(f"(\n{command}\n) </dev/null")
             lines.append('printf "%s = %s\\n" "$m" $?')
-        lines += ['printf "%s end\\n" "$m"; printf "%s end\\n" "$m" >&2', "}", "ask", "exit 0", ""]
+        lines += [
+            'printf "%s end\\n" "$m"; printf "%s end\\n" "$m" >&2',
+            "}",
+            "ask | dd obs=65536 2>/dev/null",
+            "exit 0",
+            "",
+        ]
         return "\n".join(lines).encode("utf-8", "surrogateescape")
 
     def read(self, stdout: bytes, stderr: bytes) -> dict[str, Answer]:

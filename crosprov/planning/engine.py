@@ -22,6 +22,7 @@ import shlex
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +51,6 @@ _WRAPPING = ("_sudo", "_sudo_user", "_su_user", "_doas", "_dzdo", "_chdir", "_en
 _PROGRAMS = "hosts need the usual small programs: stat, sha256sum, base64, readlink, sed, awk"
 _NOT_FOR_THE_SHELL = {"_success_exit_codes", "_timeout", "_get_pty", "_stdin"}
 
-pyinfra_logger.setLevel(logging.CRITICAL + 1)  # what it says is said better by our own errors
 pyinfra_arguments.all_global_arguments = functools.cache(pyinfra_arguments.all_global_arguments)
 
 
@@ -116,6 +116,17 @@ class _Connector(BaseConnector):
         raise NotPlannable("it downloads a file while it is prepared")
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let pyinfra not log: our own errors say it better, and its own program goes on talking."""
+    before = pyinfra_logger.level
+    pyinfra_logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        pyinfra_logger.setLevel(before)
+
+
 class _Data(HostData):
     """A host's data in one place; pyinfra's own looks in five, thirty times an operation."""
 
@@ -146,7 +157,7 @@ def draw(
     while it runs, PlanError when a deploy is wrong about its host.
     """
     drawing = Drawing()
-    with _engine:
+    with _engine, _quiet():
         host = _host(name, data, answers, drawing)
         try:
             ctx_state.set(host.state)
@@ -290,7 +301,10 @@ def _sentence(host: Host, role: str, what: str, error: Exception) -> CrosprovErr
             reason = connector.failed if "No hosts remaining" in str(error) else str(error)
             hint = _PROGRAMS if reason and "not found" in reason else None
             return PlanError(f"role {role}: {what} cannot be planned: {reason}", hint=hint)
-    where = traceback.extract_tb(error.__traceback__)[-1]
+    frames = traceback.extract_tb(error.__traceback__)
+    # The last line of the deploy's own, not that of a library which it called wrongly.
+    own = [frame for frame in frames if "site-packages" not in frame.filename]
+    where = (own or frames)[-1]
     return PlanError(
         f"role {role}: {what} has a defect: {type(error).__name__}: {error}",
         hint=f"look at {where.filename}, line {where.lineno}",
@@ -316,7 +330,7 @@ def _change(
         role=role, operation=short, resource=note.resource, action=note.action,
         diff=None if note.diff is None else vault.mask(note.diff),
         before=_masked(note.before), after=_masked(note.after), restarts=note.restarts,
-        unknown=note.unknown, steps=tuple(steps), undo=note.undo,
+        unknown=note.unknown, steps=tuple(steps), undo=note.undo, kept=note.kept,
     )  # fmt: skip
 
 

@@ -93,6 +93,9 @@ class Change(Frozen):
     unknown: tuple[str, ...] = Field((), description="what is known only after apply")
     steps: tuple[Step, ...] = Field((), description="what is carried out, in order")
     undo: str | None = Field(None, description="shell command that tidies up when a step failed")
+    kept: str | None = Field(
+        None, description="sha256 of the file as it was, its name among the before-images"
+    )
 
 
 class Observation(Frozen):
@@ -156,6 +159,7 @@ class HostFailure(Frozen):
     error: str = Field(description="the kind of error")
     message: str
     hint: str | None = None
+    reached: bool = Field(False, description="the host answered; something else went wrong")
 
 
 class Plan(Frozen):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from crosprov.errors import HostBusy, HostSilent, PlanError, StalePlan
+from crosprov.errors import HostBusy, HostSilent, PlanError
 from crosprov.planning.batch import Answer, Batch, BatchCut
 from crosprov.planning.lock import HELD, holder
 from crosprov.planning.plan import Change, HostPlan, Observation, Readiness
@@ -48,8 +48,13 @@ def draw(model: HostModel, answers: Mapping[str, Answer]) -> Drawing:
     return engine.draw(model.name, data, model.deploys, answers)
 
 
-def propose(model: HostModel, transport: Transport, first: Drawing | None = None) -> HostPlan:
-    """Plan a host over its transport.
+def propose(
+    model: HostModel,
+    transport: Transport,
+    first: Drawing | None = None,
+    held: Callable[[str], None] = lambda owner: None,
+) -> HostPlan:
+    """Plan a host over its transport; `held` is told who is at work on it, while it waits.
 
     `first` is a drawing without answers, of this host or of one like it. Raises PlanError
     when the deploys are wrong about the host, HostError when the host does not answer, HostBusy
@@ -60,7 +65,7 @@ def propose(model: HostModel, transport: Transport, first: Drawing | None = None
     answers: dict[str, Answer] = {}
     lock = HELD.format(state=model.state_dir)
     for _ in range(_MOST_ROUNDS):
-        answers |= _ask_when_free(model, transport, drawing, lock)
+        answers |= _ask_when_free(model, transport, drawing, lock, held)
         drawing = draw(model, answers)
         if not drawing.missing:
             return _plan(model, drawing, answers, transport.round_trips - before)
@@ -90,21 +95,19 @@ def ask(
         ) from None  # fmt: skip
 
 
-def check_unchanged(plan: HostPlan, transport: Transport) -> None:
-    """Raise StalePlan, with the fact that differs, when the host is no longer as observed."""
+def changed_facts(plan: HostPlan, transport: Transport) -> tuple[str, ...]:
+    """Ask a host once more all that its plan rests on; name the facts whose answers differ."""
     words = {o.command: o.fact for o in plan.observed}
     answers = ask(plan.target, transport, words, words)
-    changed = [o.fact for o in plan.observed if answers[o.command].digest != o.digest]
-    if changed:
-        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-        raise StalePlan(
-            f"{plan.host} no longer looks as it did when the plan was made: {changed[0]}{more}",
-            hint="make a new plan; nothing was changed",
-        )
+    return tuple(o.fact for o in plan.observed if answers[o.command].digest != o.digest)
 
 
 def _ask_when_free(
-    model: HostModel, transport: Transport, drawing: Drawing, lock: str
+    model: HostModel,
+    transport: Transport,
+    drawing: Drawing,
+    lock: str,
+    held: Callable[[str], None],
 ) -> dict[str, Answer]:
     """Ask what is missing; ask again as long as another run is at work on the host."""
     deadline = time.monotonic() + _MOST_WAIT_FOR_LOCK
@@ -118,6 +121,7 @@ def _ask_when_free(
                 model.name, f"another run has been at work on it for two minutes: {owner}",
                 hint="wait for it to end, or end it",
             )  # fmt: skip
+        held(owner)
         time.sleep(1.0)
 
 

@@ -27,7 +27,7 @@ def render(plan: Plan, style: Style = PLAIN, *, verbose: bool = False) -> str:
         lines += [*_host(hosts, style, verbose), ""]
     for failure in plan.failures:
         lines += [*_failure(failure, style), ""]
-    still = [host.host for host in plan.hosts if host.empty]
+    still = [host.host for host in plan.hosts if host.empty and not host.notices]
     if still:
         lines.append(f"nothing to do on {names(still)}")
     lines.append(style.paint(summary(plan), "bold"))
@@ -40,6 +40,8 @@ def summary(plan: Plan) -> str:
     changed = sum(not host.empty for host in plan.hosts)
     trips = f"({count(plan.round_trips, 'round trip')} to {count(len(plan.hosts), 'host')})"
     failed = f"; {count(len(plan.failures), 'host')} could not be planned" if plan.failures else ""
+    if not counts and not plan.hosts:
+        return f"Plan: none; {count(len(plan.failures), 'host')} could not be planned"
     if not counts:
         return f"Plan: nothing to do{failed} {trips}"
     parts = [f"{counts[action]} to {action.value}" for action in Action if counts[action]]
@@ -64,7 +66,8 @@ def _host(hosts: list[HostPlan], style: Style, verbose: bool) -> Iterator[str]:
     first = hosts[0]
     title = style.paint(names([host.host for host in hosts]), "bold")
     alike = ", all alike" if len(hosts) > 1 else ""
-    yield f"{title}  ({', '.join(first.roles)}{alike}): {count(len(first.changes), 'change')}"
+    changes = "nothing to do" if first.empty else count(len(first.changes), "change")
+    yield f"{title}  ({', '.join(first.roles)}{alike}): {changes}"
     for notice in first.notices:
         yield style.paint(f"  ! {notice}", "yellow")
     for change in first.changes:

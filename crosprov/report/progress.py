@@ -37,6 +37,8 @@ def word(event: Event) -> str | None:
         case happened.ChangeStarted():
             change = event.change
             return f"{event.number}/{event.total} {change.action.value} {change.resource}"
+        case happened.Held():
+            return f"waits, because {event.by} is at work on it"
         case happened.Waiting():
             return f"waiting until it is ready: {event.probe}"
         case happened.Sending():
@@ -113,7 +115,7 @@ class _Bars:
             case happened.ChangeStarted():
                 now = f"{event.change.action.value} {event.change.resource}"
                 self._host(event.host, total=event.total, completed=event.number - 1, now=now)
-            case happened.Waiting() | happened.Sending():
+            case happened.Waiting() | happened.Sending() | happened.Held():
                 self._host(event.host, now=word(event) or "")
 
     def _host(self, name: str, *, now: str, **values: int) -> None:

@@ -11,6 +11,7 @@ _COLOUR = {
     Outcome.CHANGED: "green",
     Outcome.FAILED: "red",
     Outcome.UNREACHED: "red",
+    Outcome.NOT_PLANNED: "red",
     Outcome.BLOCKED: "yellow",
     Outcome.NOT_CONVERGED: "red",
     Outcome.INTERRUPTED: "yellow",

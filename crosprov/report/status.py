@@ -12,6 +12,7 @@ class HostStatus(Frozen):
     host: str
     roles: tuple[str, ...] = ()
     reached: bool = True
+    planned: bool = True
     drift: tuple[str, ...] = ()
     unready: tuple[str, ...] = ()
     message: str | None = None
@@ -20,7 +21,7 @@ class HostStatus(Frozen):
     @property
     def good(self) -> bool:
         """Tell whether nothing is to be said against the host."""
-        return self.reached and not self.drift and not self.unready
+        return self.planned and not self.drift and not self.unready
 
 
 class LabStatus(Frozen):
@@ -32,8 +33,8 @@ class LabStatus(Frozen):
 
     @property
     def exit_code(self) -> int:
-        """Give 4 when a host was not reached, 2 for drift or a service that is not ready."""
-        if any(not host.reached for host in self.hosts):
+        """Give 4 when a host was not reached or planned, 2 for drift or an unready service."""
+        if any(not host.planned for host in self.hosts):
             return 4
         return 0 if all(host.good for host in self.hosts) else 2
 
@@ -48,7 +49,7 @@ def status_of(plan: Plan, unready: dict[str, tuple[str, ...]]) -> LabStatus:
         for host in plan.hosts
     ]  # fmt: skip
     missed = [
-        HostStatus(host=f.host, reached=False, message=f.message, hint=f.hint)
+        HostStatus(host=f.host, reached=f.reached, planned=False, message=f.message, hint=f.hint)
         for f in plan.failures
     ]
     return LabStatus(lab=plan.lab, created=plan.created, hosts=(*reached, *missed))
@@ -71,6 +72,8 @@ def render(status: LabStatus, style: Style = PLAIN) -> str:
 def _word(host: HostStatus) -> tuple[str, str]:
     if not host.reached:
         return "not reached", "red"
+    if not host.planned:
+        return "not planned", "red"
     if host.drift:
         return "drift", "yellow"
     return ("not ready", "red") if host.unready else ("in order", "green")

@@ -340,7 +340,7 @@ def test_a_person_who_does_not_agree_changes_nothing(story: Story, answer: str) 
         before = story.lab.uppers(ignore=BY_ITSELF)
         with asked(story.lab) as terminal:
             assert "+Not agreed." in terminal.said
-            assert "Apply this to 3 hosts? [y/N]" in terminal.said
+            assert "Apply this to 3 twins of " in terminal.said
             terminal.answer(answer)
             assert terminal.end() == 0, terminal.said
         assert "nothing was changed" in terminal.said

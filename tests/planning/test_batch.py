@@ -61,18 +61,17 @@ def test_commands_cannot_read_the_script() -> None:
 def test_a_script_that_is_cut_anywhere_asks_nothing() -> None:
     batch = Batch.of(["echo asked"])
     script = batch.script
-    for length in range(0, len(script) - len(b"ask\nexit 0\n"), 7):
+    for length in range(0, script.rindex(b"\nask"), 7):
         done = subprocess.run(["sh", "-s"], input=script[:length], capture_output=True, check=False)
         assert b"asked" not in done.stdout
 
 
-def test_an_answer_that_is_cut_is_an_error_that_says_where() -> None:
-    batch = Batch.of(["echo first", "kill -9 $$; sleep 1", "echo never"])
-    done = subprocess.run(
-        ["sh", "-c", "sh -s; exit 0"], input=batch.script, capture_output=True, check=False
-    )
-    with pytest.raises(BatchCut):
-        batch.read(done.stdout, done.stderr)
+def test_an_answer_that_is_cut_anywhere_is_an_error() -> None:
+    batch = Batch.of(["echo first", "echo second"])
+    done = subprocess.run(["sh", "-s"], input=batch.script, capture_output=True, check=False)
+    for length in range(len(done.stdout) - 1):
+        with pytest.raises(BatchCut):
+            batch.read(done.stdout[:length], done.stderr)
 
 
 def test_the_same_question_is_asked_once() -> None:
