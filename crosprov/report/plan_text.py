@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from crosprov.planning.plan import Action, Change, HostFailure, HostPlan, Plan, Send, Shell, Write
-from crosprov.report.style import PLAIN, Style, count, names
+from crosprov.report.style import PLAIN, Style, about, count, names
 
 _COLOUR = {
     Action.CREATE: "green", Action.UPDATE: "yellow", Action.DELETE: "red", Action.RUN: "cyan",
@@ -126,6 +126,6 @@ def _steps(change: Change, style: Style) -> Iterator[str]:
 
 
 def _failure(failure: HostFailure, style: Style) -> Iterator[str]:
-    yield style.paint(f"{failure.host}: {failure.message}", "red")
+    yield style.paint(about(failure.host, failure.message), "red")
     if failure.hint:
         yield f"  hint: {failure.hint}"

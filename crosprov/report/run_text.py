@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crosprov.execution.apply import HostReport, Report
 from crosprov.execution.events import Outcome
-from crosprov.report.style import PLAIN, Style, count, names
+from crosprov.report.style import PLAIN, Style, about, count, names
 
 _COLOUR = {
     Outcome.UNCHANGED: "dim",
@@ -57,5 +57,5 @@ def _trouble(host: HostReport, style: Style) -> list[str]:
         return [style.paint(f"{host.host}: after its changes there is still to do: {left}", "red")]
     if host.message is None:
         return []
-    lines = [style.paint(f"{host.host}: {host.message}", "red")]
+    lines = [style.paint(about(host.host, host.message), "red")]
     return [*lines, f"  hint: {host.hint}"] if host.hint else lines

@@ -35,6 +35,12 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def about(host: str, message: str) -> str:
+    """Put a host before a message about it, once: many messages begin with its name."""
+    told = message.removesuffix(".")
+    return told if told.startswith((f"{host} ", f"{host}:")) else f"{host}: {told}"
+
+
 def duration(seconds: float) -> str:
     """Word a time: `0.4 s`, `12 s`, `3 min 5 s`."""
     if seconds < 10:
