@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 from typing import cast
 
 from crosprov.errors import PlanError
@@ -13,6 +14,7 @@ from crosprov.inventory.lab import Host, Lab
 from crosprov.planning.engine import RoleDeploy
 from crosprov.planning.planner import HostModel
 from crosprov.roles import common
+from crosprov.roles.modules import load
 from crosprov.secrets import Reference, vault
 
 Deploy = Callable[[Lab, Host], object]
@@ -27,33 +29,46 @@ def host_model(lab: Lab, host: Host) -> HostModel:
 
     Raises PlanError for a role that has no deploy.
     """
-    deploys = tuple(RoleDeploy(role, partial(find(role), lab, host)) for role in host.roles)
     state = _STATE_OF_A_DUT if host.plays("dut") else _STATE
-    return HostModel(host.name, deploys, host.ssh_target(), state)
+    return HostModel(host.name, role_deploys(lab, host), host.ssh_target(), state)
+
+
+def role_deploys(lab: Lab, host: Host) -> tuple[RoleDeploy, ...]:
+    """Bind the deploy of each role in its order, then what roles leave for the end.
+
+    A role whose module defines a deploy `finish` beside `deploy` has it called after the
+    deploys of all roles: by then everything is there that another role brings. Raises PlanError
+    for a role that has no deploy.
+    """
+    ends = ((role, getattr(_module(role), "finish", None)) for role in host.roles)
+    return (
+        *(RoleDeploy(role, partial(find(role), lab, host)) for role in host.roles),
+        *(RoleDeploy(role, partial(end, lab, host)) for role, end in ends if callable(end)),
+    )
 
 
 def find(role: str) -> Deploy:
     """Find the deploy of a role: the function `deploy` of the module of the same name.
 
-    Raises PlanError when there is none.
+    Raises PlanError when there is none, CrosprovError when its module cannot be imported.
     """
-    name = f"{_PACKAGE}.{role}"
-    try:
-        module = import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        raise PlanError(
-            f"the role {role} has no deploy, so nothing is known about how to make it",
-            hint=f"write deploys/{role}.py with a pyinfra deploy named deploy",
-        ) from None
-    found = getattr(module, "deploy", None)
+    found = getattr(_module(role), "deploy", None)
     if not callable(found):
         raise PlanError(
             f"deploys/{role}.py defines no function deploy",
             hint="write a pyinfra deploy that takes a lab and a host",
         )
     return cast(Deploy, found)
+
+
+def _module(role: str) -> ModuleType:
+    name = f"{_PACKAGE}.{role}"
+    if find_spec(name) is None:
+        raise PlanError(
+            f"the role {role} has no deploy, so nothing is known about how to make it",
+            hint=f"write deploys/{role}.py with a pyinfra deploy named deploy",
+        )
+    return load(name, f"deploys/{role}.py")
 
 
 def base_url(address: str, port: int) -> str:

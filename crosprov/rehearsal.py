@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
 from crosprov.execution.apply import Report
 from crosprov.execution.events import Emit
 from crosprov.planning.plan import Frozen, Plan
 from crosprov.session import Session
+
+Show = Callable[[int, str], AbstractContextManager[Emit]]
 
 
 class Rehearsal(Frozen):
@@ -23,10 +28,20 @@ class Rehearsal(Frozen):
         return 0 if self.second.empty and not self.second.failures else 1
 
 
-def rehearse(session: Session, emit: Emit) -> Rehearsal:
-    """Plan, apply and plan again; nothing is asked, for a twin is nobody's lab."""
+def rehearse(session: Session, show: Show) -> Rehearsal:
+    """Plan, apply and plan again; nothing is asked, for a twin is nobody's lab.
+
+    `show` is given the number of hosts and the title of each of the three steps, and gives
+    the function that is told the step's events. When the run is stopped while it applies,
+    there is no second plan; before and after that, KeyboardInterrupt is raised.
+    """
     with session.fleet() as fleet:
-        first = session.plan(fleet, emit)
-        report = session.apply(first, fleet, emit, check_first=False)
-        second = session.plan(fleet, emit) if report.converged else None
+        with show(len(session.chosen), "planning") as emit:
+            first = session.plan(fleet, emit)
+        with show(len(first.hosts), "applying") as emit:
+            report = session.apply(first, fleet, emit, check_first=False)
+        second = None
+        if report.converged and not session.stop.is_set():
+            with show(len(session.chosen), "planning again") as emit:
+                second = session.plan(fleet, emit)
     return Rehearsal(first=first, report=report, second=second)

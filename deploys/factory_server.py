@@ -33,7 +33,7 @@ def deploy(lab: Lab, host: Host) -> None:
         if not describes(host, path):
             files.directory(path, restarts=[f"{name}.container" for name in mounted_by])
     if wanted.image_archive is not None:
-        image(wanted.image, archive=str(wanted.image_archive))
+        image(wanted.image, archive=str(wanted.image_archive.resolve()))
     dome.database(f"{shared}/dome/db.sqlite3", f"{shared}/dome/log", wanted.image)
     container("dome_uwsgi", _uwsgi(wanted))
     container("dome_nginx", _nginx(wanted), ready=f"http://127.0.0.1:{wanted.dome_port}/")

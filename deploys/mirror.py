@@ -39,6 +39,12 @@ def deploy(lab: Lab, host: Host) -> None:
     files.file(SITE, _site(lab, host, wanted, stores), restarts=[UNIT])
     nginx_configuration(UNIT)
     unit(UNIT, ready=f"http://127.0.0.1:{wanted.port}/")
+    for name in wanted.serves:
+        if lab.mirrors[name].upstreams or lab.mirrors[name].trees:
+            effects().notices.append(
+                f"filling the mirror {name} from its upstreams is not carried out by this "
+                "version; put its archives into the store by hand"
+            )
 
 
 def _store(lab: Lab, name: str) -> str:

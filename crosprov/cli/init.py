@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -33,8 +35,12 @@ def init(
 
     starter = files("crosprov.inventory").joinpath("starter.yml").read_text(encoding="utf-8")
     written = {directory / INVENTORY: starter, directory / SCHEMA: as_json(json_schema())}
+    for path in (directory, *directory.parents):
+        if os.path.lexists(path) and not os.path.isdir(path):
+            hint = "name a directory: crosprov init DIR"
+            raise UsageError(f"{path} is a file, not a directory", hint=hint)
     for path in written:
-        if path.exists() or path.is_symlink():
+        if os.path.lexists(path):
             hint = "choose another directory; nothing is overwritten"
             raise UsageError(f"{path} already exists", hint=hint)
     try:
@@ -44,6 +50,6 @@ def init(
                 file.write(text)
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be written: {error.strerror}") from error
-    typer.echo(
-        f"wrote {directory / INVENTORY}: edit it, then crosprov validate {directory / INVENTORY}"
-    )
+    inventory = directory / INVENTORY
+    quoted = shlex.quote(str(inventory))
+    typer.echo(f"wrote {inventory}: edit it, then crosprov validate {quoted}")

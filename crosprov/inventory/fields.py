@@ -94,6 +94,9 @@ def _existing(path: Path, info: ValidationInfo) -> Path:
 
 def _store(value: str) -> str:
     if value.startswith("gs://"):
+        bucket = value.removeprefix("gs://").partition("/")[0]
+        if bucket and not 3 <= len(bucket) <= (222 if "." in bucket else 63):
+            raise refusal(f"names the bucket {bucket}, and a bucket's name has 3 to 63 signs")
         if not re.fullmatch(r"gs://[a-z0-9][a-z0-9._-]+[a-z0-9](/[^/\s]+)*", value):
             raise refusal("must be gs://bucket or gs://bucket/prefix, without a slash at the end")
         return value

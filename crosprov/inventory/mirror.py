@@ -25,12 +25,14 @@ class Mirror(Section):
     )
     upstreams: tuple[WebAddress, ...] = Field(
         (),
-        description="where archives are fetched, tried in this order (automatic only)",
+        description="where archives are fetched, tried in this order; automatic only "
+        "(not carried out yet: the plan says so)",
         examples=[["https://distfiles.gentoo.org"]],
     )
     trees: tuple[AbsolutePath, ...] = Field(
         (),
-        description="package trees whose Manifests say which archives are needed",
+        description="package trees whose Manifests say which archives are needed "
+        "(not carried out yet: the plan says so)",
         examples=[["/srv/trees/portage-stable"]],
     )
     store: Store = Field(

@@ -76,7 +76,8 @@ def database(path: str, logs: str, image: str) -> Commands:
     if not seen.image and not loaded and not awaited:
         raise PlanError(
             f"the host has no image {image}, and the inventory names no image_archive",
-            hint="set image_archive, or load the image on the host with docker load",
+            hint="set image_archive to an archive on the controller, or load the image on the host "
+            "with docker load",
         )
     if seen.kind == "file" and seen.image and seen.image == seen.migrated and not loaded:
         return

@@ -58,12 +58,16 @@ def unit(
     enabled: bool | None = True,
     running: bool | None = True,
     ready: str | None = None,
+    later: bool = False,
 ) -> Commands:
     """Make a systemd unit start at boot, run, and have read its configuration.
 
     None leaves that side as it is. A restart that is due, by this plan or by one that was
     interrupted, is made where the unit shall run or does run. `ready` is a URL that is asked on
     the host after a start until it answers with 2xx or 3xx, for 30 s at most.
+
+    `later` says that the operation is called once more for the unit: this time nothing is done
+    about one that is not on the host, unless its file is written by this plan.
 
     Static, aliased, indirect and generated units have nothing to enable and count as enabled.
     A oneshot unit that does not stay active counts as running when it has run without failure
@@ -74,6 +78,8 @@ def unit(
     wish = Wish(_checked(name), enabled, running, checked_url(ready) if ready else None)
     observed = host.get_fact(UnitFact, unit=name, mark=marks.mark_of(name))
     seen = effects().unit_states.get(name, observed)
+    if later and not _there(seen) and name not in effects().units:
+        return
     unknown = _unknown(wish, seen)
     due = effects().restart_due(name, marked=observed.due)
     decision = decide(wish, seen, due=due, unknown=unknown, written=name in effects().units)
@@ -155,6 +161,11 @@ def _clears(wish: Wish, decision: Decision) -> bool:
     return decision.restart or decision.forget or (decision.start and wish.ready is not None)
 
 
+def _there(seen: UnitState) -> bool:
+    """Tell whether the unit is on the host; a removed package leaves a masked one behind."""
+    return seen.exists and not seen.broken and not seen.masked
+
+
 def _unknown(wish: Wish, seen: UnitState) -> bool:
     """Tell whether the unit is brought by this plan; refuse what can never be carried out."""
     if not seen.has_systemd and not effects().packages:
@@ -164,7 +175,7 @@ def _unknown(wish: Wish, seen: UnitState) -> bool:
         )
     # Debian masks the units of a package that was removed, and unmasks them with its return.
     comes = wish.name in effects().units or bool(effects().packages)
-    if comes and (not seen.exists or seen.broken or seen.masked):
+    if comes and not _there(seen):
         return True
     if seen.masked and (wish.enabled or wish.running):
         raise PlanError(

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import cache
-from importlib import import_module
 from pkgutil import iter_modules
 
+from crosprov.roles.modules import load
 from crosprov.roles.role import RoleSettings
 
 
 @cache
 def available() -> Mapping[str, type[RoleSettings]]:
-    """Find every role, by name; the modules are the list."""
+    """Find every role, by name; the modules are the list.
+
+    Raises CrosprovError when one of them cannot be imported.
+    """
     found = {}
     for module in sorted(info.name for info in iter_modules(__path__)):
-        settings = getattr(import_module(f"{__name__}.{module}"), "Settings", None)
+        settings = getattr(
+            load(f"{__name__}.{module}", f"crosprov/roles/{module}.py"), "Settings", None
+        )
         if settings is not None:
             found[module] = settings
     return found

@@ -36,7 +36,9 @@ class User(Section):
         examples=["/srv/devserver"],
     )
     groups: tuple[AccountName, ...] = Field(
-        (), description="further groups that the account is in", examples=[["adm"]]
+        (),
+        description="further groups that the account is in; one that the host lacks is made",
+        examples=[["adm"]],
     )
     system: bool = Field(False, description="an account of a service", examples=[True])
     authorized_keys: tuple[SettingValue, ...] = Field(
@@ -50,8 +52,8 @@ class Directory(Section):
     """A directory of the host."""
 
     mode: Mode = Field("0755", description="permissions", examples=["0755"])
-    owner: AccountName = Field("root", description="owner", examples=["root"])
-    group: AccountName = Field("root", description="group", examples=["root"])
+    owner: AccountName = Field("root", description="owner, who must exist", examples=["root"])
+    group: AccountName = Field("root", description="group, which must exist", examples=["root"])
 
 
 class File(Section):
@@ -76,8 +78,8 @@ class File(Section):
         examples=[{"contact": "lab@example.com"}],
     )
     mode: Mode = Field("0644", description="permissions", examples=["0644"])
-    owner: AccountName = Field("root", description="owner", examples=["root"])
-    group: AccountName = Field("root", description="group", examples=["root"])
+    owner: AccountName = Field("root", description="owner, who must exist", examples=["root"])
+    group: AccountName = Field("root", description="group, which must exist", examples=["root"])
     restarts: tuple[UnitName, ...] = Field(
         (),
         description="units that are restarted when the file changes",

@@ -67,7 +67,7 @@ class Settings(RoleSettings):
     )
     stage: tuple[Stage, ...] = Field(
         (),
-        description="builds that are staged",
+        description="builds that are staged (not carried out yet: the plan says so)",
         examples=[
             [
                 {

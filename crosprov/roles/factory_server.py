@@ -73,7 +73,8 @@ class Settings(RoleSettings):
     )
     admin_password: Secret | None = Field(
         None,
-        description="password of Dome's administrator; without it Dome's own default stays",
+        description="password of Dome's administrator; without it Dome's own default stays "
+        "(not carried out yet: the plan says so)",
         examples=[{"env": "DOME_PASSWORD"}],
     )
     projects: Mapping[ProjectName, Project] = Field(

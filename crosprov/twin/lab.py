@@ -84,7 +84,8 @@ class TwinLab:
             lab = self._claim()
             waiting = [seat for seat in lab.seats if not self._container(seat).ready]
             if not waiting:
-                progress(f"lab {self.spec.lab}: all {len(lab.seats)} twins are up already")
+                verb = "is" if len(lab.seats) == 1 else "are"
+                progress(f"lab {self.spec.lab}: {_twins(len(lab.seats))} {verb} up already")
                 return
             self._boot(lab, self._base(shared), waiting, progress)
 
@@ -96,12 +97,17 @@ class TwinLab:
         """
         if reason := why_not():
             raise TwinError(f"this machine cannot have a virtual lab: {reason}")
-        if not remains(self._names, self.state_dir):
+        if not self.exists:
             progress(f"lab {self.spec.lab} is not up")
             return
         with self._locked():
             count = remove(self._names, self.state_dir, self._archives)
-        progress(f"lab {self.spec.lab} is down: {count} twins removed")
+        progress(f"lab {self.spec.lab} is down: {_twins(count)} removed")
+
+    @property
+    def exists(self) -> bool:
+        """Tell whether anything of the lab is on this machine, however it was left."""
+        return remains(self._names, self.state_dir)
 
     def list(self) -> list[TwinStatus]:
         """List the twins with their addresses; empty when the lab is not up."""
@@ -153,7 +159,8 @@ class TwinLab:
     def start(self, name: str) -> None:
         """Boot one twin that is off; one that runs is left alone."""
         with self._locked():
-            lab = self._loaded()
+            self._loaded()
+            lab = self._claim()  # after a reboot the lab has no network any more
             if not self._named(name).ready:
                 base = self._base(rootfs.ensure(self.cache_dir, _mute))
                 self._boot(lab, base, [lab.seat(name)], _mute)
@@ -177,7 +184,8 @@ class TwinLab:
         if known and known.spec != self.spec:
             raise TwinError(
                 f"lab {self.spec.lab} is up with other hosts than the inventory has now",
-                hint="take it down first: its disks belong to the hosts as they were",
+                hint=f"take it down first: crosprov twin down {self.spec.lab}; its disks belong "
+                "to the hosts as they were",
             )
         addresses = known.lab_addresses if known else lab_addresses(self.spec.hosts)
         subnet = registry.claim(
@@ -282,6 +290,10 @@ def find_labs() -> list[TwinLab]:
     known = {claim.state_dir for claim in registry.claims()}
     left = {path.parent for path in STATE.glob("*/lab.json")}
     return [TwinLab.at(state_dir) for state_dir in sorted(known | left)]
+
+
+def _twins(count: int) -> str:
+    return "1 twin" if count == 1 else f"{count} twins"
 
 
 def _ssh_path(path: Path) -> str:

@@ -51,7 +51,9 @@ class LabRecord:
                 return seat
         raise TwinError(
             f"lab {self.spec.lab} has no twin named {name}",
-            hint=f"it has {', '.join(host.name for host in self.spec.hosts)}",
+            hint=f"it has {', '.join(host.name for host in self.spec.hosts)}; when the inventory "
+            f"has others by now, take it down first: crosprov twin down {self.spec.lab}, "
+            "then crosprov twin up",
         )
 
 

@@ -137,9 +137,18 @@ def test_init_writes_nothing_beside_a_file_of_others(tmp_path: Path) -> None:
 
 def test_init_where_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = crosprov("init", str(tmp_path / "file/lab"))
-    assert done.returncode == 64
-    assert "Not a directory" in done.stderr
+    for below in ("file", "file/lab"):
+        done = crosprov("init", str(tmp_path / below))
+        assert done.returncode == 64
+        assert done.stderr.splitlines() == [
+            f"error: {tmp_path / 'file'} is a file, not a directory",
+            "hint: name a directory: crosprov init DIR",
+        ]
+
+
+def test_init_prints_a_command_that_can_be_run(tmp_path: Path) -> None:
+    done = crosprov("init", str(tmp_path / "my lab"))
+    assert done.stdout.endswith(f"crosprov validate '{tmp_path}/my lab/lab.yml'\n")
 
 
 def test_schema(tmp_path: Path) -> None:

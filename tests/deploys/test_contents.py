@@ -152,6 +152,11 @@ def test_a_private_mirror_is_for_the_dev_hosts_that_name_it(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
+def test_the_front_page_tells_of_public_mirrors_only(tmp_path: Path) -> None:
+    (page,) = re.findall(r"return 200 .*", content(tmp_path, "mirror1", SITE, PRIVATE))
+    assert re.findall(r"href='([^']*)'", page) == ["/gentoo/distfiles/"]
+
+
 def test_a_reader_that_has_only_a_name_is_told(tmp_path: Path) -> None:
     lab = labs.read(tmp_path, PRIVATE, ("10.0.0.6", "dev1.example.com"))
     (notice,) = labs.fresh().plan(labs.model(lab, "mirror1")).notices

@@ -223,6 +223,52 @@ def test_other_roles_leave_a_folder_to_common(tmp_path: Path) -> None:
     assert shown(host.plan(labs.model(lab, "mirror1"))) == []
 
 
+NGINX_OF_COMMON = (
+    "    mirror: {",
+    "    common: {files: {/etc/nginx/conf.d/a.conf: {content: a, restarts: [nginx.service]}}, "
+    "units: {nginx.service: {running: true}}}\n    mirror: {",
+)
+
+
+@pytest.mark.parametrize("units", [", units: {nginx.service: {running: true}}", ""])
+def test_a_unit_that_another_role_brings_is_restarted_after_it(tmp_path: Path, units: str) -> None:
+    text = NGINX_OF_COMMON[1].replace(", units: {nginx.service: {running: true}}", units)
+    lab = labs.read(tmp_path, (NGINX_OF_COMMON[0], text))
+    model = labs.model(lab, "mirror1")
+    host = labs.fresh()
+    first = host.plan(model)
+    assert shown(first) == ["+ file /etc/nginx/conf.d/a.conf", *FIRST["mirror1"]]
+    assert (host.rounds, model.roles) == (1, ("common", "mirror"))
+    host.take_in(first)
+    assert shown(host.plan(model)) == []
+
+
+def test_nginx_checks_what_common_wrote_before_its_restart(tmp_path: Path) -> None:
+    text = NGINX_OF_COMMON[1].replace(", units: {nginx.service: {running: true}}", "")
+    lab = labs.read(tmp_path, (NGINX_OF_COMMON[0], text))
+    host = labs.settled(lab, "mirror1")
+    host.paths["/etc/nginx/conf.d/a.conf"].content = b"drift"
+    assert shown(host.plan(labs.model(lab, "mirror1"))) == [
+        "~ file /etc/nginx/conf.d/a.conf",
+        "> check nginx configuration",
+        "> unit nginx.service",
+    ]
+
+
+def test_a_file_may_belong_to_a_user_of_common(tmp_path: Path) -> None:
+    owner = ('mode: "600"', "owner: alice, group: adm")
+    host = labs.settled(labs.read(tmp_path, owner), "server1")
+    assert (host.paths["/etc/issue"].owner, host.paths["/etc/issue"].group) == ("alice", "adm")
+
+
+def test_an_archive_is_named_without_detours(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    lab = labs.read(tmp_path, ("image.tar", "sub/../image.tar"))
+    changes = labs.fresh().plan(labs.model(lab, "factory1")).changes
+    (sent,) = (step.source for change in changes for step in change.steps if step.do == "send")
+    assert sent == str(tmp_path.resolve() / "image.tar")
+
+
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
@@ -232,6 +278,17 @@ def test_other_roles_leave_a_folder_to_common(tmp_path: Path) -> None:
         ("mirror1", ("store: /srv/mirror/localmirror", "store: /srv/$x"), "holds a $"),
         ("server1", ("vars: {contact: me}, ", ""), "motd.j2:1: the template cannot be rendered"),
         ("server1", ("cron.service", "none.service"), "no unit none.service"),
+        ("server1", ("[ssh.service]", "[none.service]"), "no unit none.service"),
+        (
+            "server1",
+            ('/srv/lab: {mode: "0750"}', "/srv/lab: {owner: nobody2}"),
+            "/srv/lab shall belong to nobody2, and the host has no such account",
+        ),
+        (
+            "server1",
+            ('mode: "600"', "owner: alice, group: lab2"),
+            "/etc/issue shall belong to the group lab2, and the host has no such group",
+        ),
         ("dut01", ("RELEASE_TRACK", "AUSERVER"), "which dev_server sets too"),
         ("dut01", ("x-channel", '"x "'), "blank or a backslash"),
     ],
@@ -256,6 +313,18 @@ def test_what_cannot_be_is_said_in_the_plan(
             ("port: 8082, ",
              "port: 8082, stage: [{archive_url: gs://bucket/eve/R1, artifacts: [stateful]}], "),
             "stage gs://bucket/eve/R1 is not carried out by this version",
+        ),
+        (
+            "mirror1",
+            ("gentoo: {", "gentoo: {upstreams: [https://distfiles.example.com], "),
+            "filling the mirror gentoo from its upstreams is not carried out by this version; "
+            "put its archives into the store by hand",
+        ),
+        (
+            "mirror1",
+            ("localmirror: {kind", "localmirror: {trees: [/srv/trees/x], kind"),
+            "filling the mirror localmirror from its upstreams is not carried out by this "
+            "version; put its archives into the store by hand",
         ),
         (
             "factory1",

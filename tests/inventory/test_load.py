@@ -15,14 +15,17 @@ from crosprov.inventory.fields import SecretRef
 from crosprov.inventory.lab import Lab
 from crosprov.inventory.load import load_lab, read_lab
 from crosprov.transport.base import SshTarget
-from tests.inventory.labs import EXAMPLES, lab_of
+from tests.inventory.labs import EXAMPLES, ROOT, lab_of
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_the_inventories_of_the_project_are_sound(path: Path) -> None:
-    lab = load_lab(path)
-    assert lab.hosts
-    played = {role for host in lab.hosts.values() for role in host.roles}
+    assert load_lab(path).hosts
+
+
+def test_the_tour_plays_every_role() -> None:
+    tour = load_lab(ROOT / "inventory/example.yml")
+    played = {role for host in tour.hosts.values() for role in host.roles}
     assert played == set(roles.available())
 
 

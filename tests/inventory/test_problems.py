@@ -1,6 +1,7 @@
 """What is wrong with an inventory is told: where, what, and what to do.
 
 A case is a block of bad_inventories.txt: its name, an inventory, and all that must be told.
+ROLES there stands for the names of all roles, and DIR for the folder of the inventory.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from crosprov import roles
 from tests.inventory.labs import problems_of
 
 BLOCKS = Path(__file__).with_name("bad_inventories.txt").read_text(encoding="utf-8")
@@ -28,7 +30,9 @@ def test_every_problem_is_told(text: str, told: str, tmp_path: Path) -> None:
         lines.append(str(problem).removeprefix(f"{tmp_path}/lab.yml:"))
         if problem.hint:
             lines.append(f"  hint: {problem.hint}")
-    assert "\n".join(lines).replace(str(tmp_path), "DIR") == told
+    assert "\n".join(lines).replace(str(tmp_path), "DIR") == told.replace(
+        "ROLES", ", ".join(roles.available())
+    )
 
 
 def test_the_table_is_read_whole() -> None:

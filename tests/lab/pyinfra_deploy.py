@@ -10,10 +10,9 @@ from pathlib import Path
 
 from pyinfra import host
 
-from crosprov.deploying import find
+from crosprov.deploying import role_deploys
 from crosprov.inventory.load import load_lab
 
 lab = load_lab(Path(os.environ["CROSPROV_INVENTORY"]))
-subject = lab.hosts[host.name]
-for role in subject.roles:
-    find(role)(lab, subject)
+for deploy in role_deploys(lab, lab.hosts[host.name]):
+    deploy.call()

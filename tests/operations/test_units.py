@@ -209,6 +209,15 @@ def test_a_unit_file_of_this_plan_is_read_before_the_start(machine: Machine) -> 
     assert decision == Decision(reload=True, enable=True, restart=True)
 
 
+def test_a_unit_that_comes_later_is_left_until_it_is_there(machine: Machine) -> None:
+    assert machine.plan(lambda: unit(U, later=True)).empty
+    with pytest.raises(PlanError, match="nothing in this plan brings it"):
+        machine.plan(lambda: (unit(U, later=True), unit(U)))
+    give(machine, UnitFileState="disabled")
+    (change,) = machine.apply(lambda: (unit(U, later=True), unit(U)))
+    assert change.after == {"enabled": "enabled", "active": "active"}
+
+
 def test_a_file_newer_than_what_systemd_knows_is_read(machine: Machine) -> None:
     running(machine)
     give(machine, NeedDaemonReload="yes")

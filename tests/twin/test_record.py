@@ -43,4 +43,7 @@ def test_each_host_has_a_management_address_besides_the_gateway() -> None:
 def test_an_unknown_twin_is_answered_with_the_names_there_are() -> None:
     with pytest.raises(TwinError, match="no twin named dev2") as caught:
         RECORD.seat("dev2")
-    assert caught.value.hint == "it has dev1, mirror1, dut01"
+    assert caught.value.hint == (
+        "it has dev1, mirror1, dut01; when the inventory has others by now, take it down first: "
+        "crosprov twin down tests, then crosprov twin up"
+    )
