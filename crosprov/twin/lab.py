@@ -84,8 +84,9 @@ class TwinLab:
             lab = self._claim()
             waiting = [seat for seat in lab.seats if not self._container(seat).ready]
             if not waiting:
-                verb = "is" if len(lab.seats) == 1 else "are"
-                progress(f"lab {self.spec.lab}: {_twins(len(lab.seats))} {verb} up already")
+                number = len(lab.seats)
+                who = "its twin is" if number == 1 else f"all {number} twins are"
+                progress(f"lab {self.spec.lab}: {who} up already")
                 return
             self._boot(lab, self._base(shared), waiting, progress)
 
