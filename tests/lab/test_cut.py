@@ -81,7 +81,7 @@ def test_a_cut_network_ends_the_run_in_time_and_the_next_converges(lab: Lab) -> 
     done = run.end(within=60)
     assert time.monotonic() - began < CHANGES * COMMAND_LIMIT + 10
     assert done.returncode == 4, told(done)
-    assert f"{SERVER}: " in done.stdout and "hint: " in done.stdout
+    assert SERVER in done.stdout and "hint: " in done.stdout
     assert "Traceback" not in done.stderr
     unreached = lab.crosprov("plan", "--limit", SERVER)
     assert unreached.returncode == 4, told(unreached)
