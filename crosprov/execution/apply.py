@@ -80,10 +80,6 @@ class Report(Frozen):
         """Count the commands that were sent, planning included."""
         return sum(host.round_trips for host in self.hosts)
 
-    def count(self, outcome: Outcome) -> int:
-        """Count the hosts that ended so."""
-        return sum(host.outcome is outcome for host in self.hosts)
-
 
 Models = Mapping[str, Callable[[], HostModel]]
 

@@ -33,19 +33,6 @@ class Fleet:
             made.close()
         return made
 
-    def leave(self, name: str) -> None:
-        """Close the connection to a host that has nothing more to do in this run."""
-        with self._lock:
-            transport = self._open.pop(name, None)
-        if transport is not None:
-            transport.close()
-
-    @property
-    def round_trips(self) -> int:
-        """Count the commands sent over the connections that are open."""
-        with self._lock:
-            return sum(t.round_trips for t in self._open.values())
-
     def close(self) -> None:
         """Close all connections; what runs on a host ends at its next change."""
         self._closed.set()

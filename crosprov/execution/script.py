@@ -129,7 +129,7 @@ def sends(plan: HostPlan) -> tuple[Send, ...]:
 def receive(send: Send, state_dir: str) -> str:
     """Give the shell command that takes a large file from stdin, whole or not at all.
 
-    It says `have` and takes nothing when an earlier run has brought the file already.
+    It has another name until it is whole, so what a killed run leaves is never taken for it.
     """
     folder = shlex.quote(f"{state_dir}/incoming")
     place = shlex.quote(f"{state_dir}/incoming/{send.sha256}")

@@ -14,6 +14,7 @@ Facts of pyinfra 3.10 that shape this module:
 
 from __future__ import annotations
 
+import base64
 import copy
 import functools
 import logging
@@ -343,7 +344,7 @@ def _steps(
 ) -> list[Step]:
     match command:
         case Content():
-            return [Write(path=command.dest, content=_base64(command.content))]
+            return [Write(path=command.dest, content=base64.b64encode(command.content))]
         case LocalFile():
             return [
                 Send(path=command.dest, source=command.source, size=command.size,
@@ -389,7 +390,10 @@ def _stock_upload(upload: FileUploadCommand, commands: Sequence[PyinfraCommand])
     widen = ":" if set_later else f"chmod 644 {temporary}"
     return [
         Shell(command=f"rm -f {temporary} && ( umask 077; set -C; : > {temporary} )"),
-        Write(path=posixpath.join(directory, f".{base[:200]}.crosprov"), content=_base64(content)),
+        Write(
+            path=posixpath.join(directory, f".{base[:200]}.crosprov"),
+            content=base64.b64encode(content),
+        ),
         Shell(
             command=f"if [ -f {target} ]; then chmod --reference={target} {temporary} && "
             f"chown --reference={target} {temporary}; else {widen}; fi && "
@@ -408,12 +412,6 @@ def _read(source: Any) -> bytes:
     source.seek(0)
     content = source.read()
     return content.encode() if isinstance(content, str) else bytes(content)
-
-
-def _base64(content: bytes) -> bytes:
-    import base64
-
-    return base64.b64encode(content)
 
 
 def _shell_line(command: Any, arguments: Mapping[str, Any]) -> str:

@@ -186,13 +186,6 @@ class Plan(Frozen):
         """Count the commands that were sent to make the plan."""
         return sum(host.round_trips for host in self.hosts)
 
-    def host(self, name: str) -> HostPlan:
-        """Give the plan of one host; raises KeyError when there is none."""
-        for host in self.hosts:
-            if host.host == name:
-                return host
-        raise KeyError(name)
-
 
 def digest_of(value: object) -> str:
     """Digest a JSON value: sha256 in hex over its canonical text."""
