@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import paramiko
@@ -73,12 +74,11 @@ class Wire(Packetizer):
             out = out[sent:]
 
     def close(self) -> None:
-        # A thread that waits in recv is not woken by close alone.
-        try:
-            self._sock.shutdown(2)
-        except (OSError, EOFError):
-            pass
-        super().close()
+        # A thread that waits in recv is not woken by close alone. Behind a jump host the
+        # socket is a channel, and closing it says so to a jump host that may be gone.
+        for end in (lambda: self._sock.shutdown(2), super().close):
+            with suppress(OSError, EOFError):
+                end()
 
 
 class Bell:

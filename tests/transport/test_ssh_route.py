@@ -15,6 +15,7 @@ from crosprov.errors import HostKeyRejected, HostSilent, LoginRefused, Unreachab
 from crosprov.transport.base import SshTarget
 from crosprov.transport.route import plan_route
 from crosprov.transport.ssh import connect
+from crosprov.transport.wire import Wire
 from tests.support.sshd import MISSING, Sshd, installed, sshd
 
 
@@ -208,3 +209,19 @@ def test_a_jump_host_that_is_no_address_is_named(jump: str) -> None:
         return
     with pytest.raises(Unreachable, match="is not of the form"):
         plan_route(target)
+
+
+class DeadChannel:
+    """A channel through a jump host that is gone: whatever is said of it fails."""
+
+    def shutdown(self, how: int) -> None:
+        raise EOFError
+
+    def close(self) -> None:
+        raise EOFError
+
+
+def test_a_connection_ends_quietly_when_its_jump_host_went_first() -> None:
+    wire = Wire(DeadChannel())
+    wire.close()
+    assert wire.closed
