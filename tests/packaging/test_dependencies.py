@@ -20,10 +20,20 @@ OURS = {"crosprov", "deploys", "templates", "tests", "bench"}
 BROUGHT = {"pydantic_core": "pydantic"}
 RUN = SETTINGS["project"]["dependencies"]
 TEST = SETTINGS["project"]["optional-dependencies"]["test"]
+DEVSERVER = SETTINGS["project"]["optional-dependencies"]["devserver"]
 
 
 def names(requirements: list[str]) -> set[str]:
     return {re.split(r"[<>=!~;\[ ]", line)[0].lower() for line in requirements}
+
+
+def sources(*folders: str) -> Iterator[Path]:
+    """Give the Python files below some folders, without those of a folder within that follows."""
+    inside, outside = folders[0], folders[1:]
+    for path in project_files():
+        if path.suffix == ".py" and path.is_relative_to(inside):
+            if not any(path.is_relative_to(folder) for folder in outside):
+                yield path
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -43,17 +53,19 @@ def distributions_of(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("folders", "allowed"),
+    ("files", "allowed"),
     [
-        pytest.param(("crosprov", "deploys", "templates"), names(RUN), id="run"),
-        pytest.param(("tests",), names(RUN) | names(TEST), id="test"),
+        pytest.param(sources("crosprov", "crosprov/devserver"), names(RUN), id="run"),
+        pytest.param(sources("deploys"), names(RUN), id="deploys"),
+        pytest.param(sources("templates"), names(RUN), id="templates"),
+        pytest.param(sources("crosprov/devserver"), names(DEVSERVER), id="devserver"),
+        pytest.param(sources("tests"), names(RUN) | names(DEVSERVER) | names(TEST), id="test"),
     ],
 )
-def test_every_import_is_declared(folders: tuple[str, ...], allowed: set[str]) -> None:
+def test_every_import_is_declared(files: Iterator[Path], allowed: set[str]) -> None:
     undeclared = {
         f"{path}: {module}"
-        for path in project_files()
-        if path.suffix == ".py" and path.parts[0] in folders
+        for path in files
         for module in imported(path)
         if module.split(".")[0] not in OURS | set(sys.stdlib_module_names)
         and not distributions_of(module) & allowed
@@ -61,7 +73,18 @@ def test_every_import_is_declared(folders: tuple[str, ...], allowed: set[str]) -
     assert undeclared == set()
 
 
+def test_the_dev_server_needs_nothing_else_of_crosprov() -> None:
+    """It runs on a dev host from an environment that holds only its own package."""
+    foreign = {
+        f"{path}: {module}"
+        for path in sources("crosprov/devserver")
+        for module in imported(path)
+        if module.split(".")[0] in OURS and not module.startswith("crosprov.devserver")
+    }
+    assert foreign == set()
+
+
 def test_every_dependency_is_explained() -> None:
     decisions = (ROOT / "docs/decisions.md").read_text()
-    explained = set(re.findall(r"^\| ([\w.]+) \|", decisions, re.M))
-    assert names(RUN) - explained == set()
+    explained = set(re.findall(r"^\| ([\w.-]+) \|", decisions, re.M))
+    assert names(RUN + DEVSERVER) - explained == set()
