@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import stat
 import subprocess
 import threading
@@ -109,7 +110,8 @@ class Watch:
 
     def _temporary_of(self, inside: list[Process]) -> list[Path]:
         upper = self.lab.twin.upper(HOST)
-        root = Path(f"/proc/{min(found.pid for found in inside)}/root")
+        # Others may have a /tmp of their own: what all see is what the first one sees.
+        root = next(Path(f"/proc/{found.pid}/root") for found in inside if _is_first(found.pid))
         state = upper / "var/lib/crosprov"
         return [upper / "tmp", upper / "var/tmp", root / "tmp", root / "dev/shm", state]
 
@@ -120,6 +122,15 @@ class Watch:
             return
         if any(needle in content for needle in needles):
             self.found.add(str(path))
+
+
+def _is_first(pid: int) -> bool:
+    """Tell whether a process has the number 1 in its own namespace."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    return re.search(r"^NSpid:.*\t1$", status, re.M) is not None
 
 
 @contextmanager

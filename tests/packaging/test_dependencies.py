@@ -21,6 +21,7 @@ BROUGHT = {"pydantic_core": "pydantic"}
 RUN = SETTINGS["project"]["dependencies"]
 TEST = SETTINGS["project"]["optional-dependencies"]["test"]
 DEVSERVER = SETTINGS["project"]["optional-dependencies"]["devserver"]
+MIRROR = SETTINGS["project"]["optional-dependencies"]["mirror"]
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -55,11 +56,14 @@ def distributions_of(module: str) -> set[str]:
 @pytest.mark.parametrize(
     ("files", "allowed"),
     [
-        pytest.param(sources("crosprov", "crosprov/devserver"), names(RUN), id="run"),
+        pytest.param(
+            sources("crosprov", "crosprov/devserver", "crosprov/mirror"), names(RUN), id="run"
+        ),
         pytest.param(sources("deploys"), names(RUN), id="deploys"),
         pytest.param(sources("templates"), names(RUN), id="templates"),
         pytest.param(sources("crosprov/devserver"), names(DEVSERVER), id="devserver"),
-        pytest.param(sources("tests"), names(RUN) | names(DEVSERVER) | names(TEST), id="test"),
+        pytest.param(sources("crosprov/mirror"), names(MIRROR), id="mirror"),
+        pytest.param(sources("tests"), names(RUN + DEVSERVER + MIRROR + TEST), id="test"),
     ],
 )
 def test_every_import_is_declared(files: Iterator[Path], allowed: set[str]) -> None:
@@ -73,13 +77,14 @@ def test_every_import_is_declared(files: Iterator[Path], allowed: set[str]) -> N
     assert undeclared == set()
 
 
-def test_the_dev_server_needs_nothing_else_of_crosprov() -> None:
-    """It runs on a dev host from an environment that holds only its own package."""
+@pytest.mark.parametrize("package", ["devserver", "mirror"])
+def test_what_runs_on_hosts_needs_nothing_else_of_crosprov(package: str) -> None:
+    """It runs on a host from an environment that holds only its own package."""
     foreign = {
         f"{path}: {module}"
-        for path in sources("crosprov/devserver")
+        for path in sources(f"crosprov/{package}")
         for module in imported(path)
-        if module.split(".")[0] in OURS and not module.startswith("crosprov.devserver")
+        if module.split(".")[0] in OURS and not module.startswith(f"crosprov.{package}")
     }
     assert foreign == set()
 
@@ -87,4 +92,4 @@ def test_the_dev_server_needs_nothing_else_of_crosprov() -> None:
 def test_every_dependency_is_explained() -> None:
     decisions = (ROOT / "docs/decisions.md").read_text()
     explained = set(re.findall(r"^\| ([\w.-]+) \|", decisions, re.M))
-    assert names(RUN + DEVSERVER) - explained == set()
+    assert names(RUN + DEVSERVER + MIRROR) - explained == set()

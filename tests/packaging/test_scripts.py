@@ -119,7 +119,12 @@ def test_the_test_script_runs_all_and_ends_as_they_end(
     done = sh(checkout, "scripts/test", "-k", "one", **stubbed, FAILS=fails)
     assert done.returncode == status
     assert Path(stubbed["CALLS"]).read_text().splitlines() == [
-        *("-m ruff check .", "-m ruff format --check .", "-m mypy", "-m pytest -k one"),
+        *(
+            "-m ruff check .",
+            "-m ruff format --check .",
+            "-m mypy",
+            "-m pytest -n 2 --dist loadfile -k one",
+        ),
     ]
     assert "pytest         " + ("failed" if fails == "pytest" else "passed") in done.stdout
     assert "ruff and mypy  " + ("failed" if fails in ("ruff", "mypy") else "passed") in done.stdout
