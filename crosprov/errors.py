@@ -12,6 +12,7 @@ CrosprovError                 exit 1
 │   ├── HostKeyRejected                 the host's key is unknown or another one
 │   ├── LoginRefused                    the host did not accept any of the keys
 │   ├── HostSilent                      a time limit passed, or the connection went away
+│   ├── HostGone                        it was rebooted and did not come back
 │   ├── NoPrivilege                     sudo would ask for a password, or is missing
 │   ├── HostBusy                        another run holds the host
 │   └── ChangeFailed                    a command of the plan failed
@@ -131,6 +132,12 @@ class LoginRefused(HostError):
 
 class HostSilent(HostError):
     """A time limit passed without an answer, or the connection went away."""
+
+    reached = False
+
+
+class HostGone(HostError):
+    """The host was rebooted and did not come back in its time."""
 
     reached = False
 

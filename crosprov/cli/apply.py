@@ -36,6 +36,9 @@ Examples:
   crosprov apply lab.yml --limit canary      begin with a few
   crosprov apply lab.plan                    a saved plan, exactly, or not at all
 
+A host whose inventory says `reboot: ask` is named and asked for once more before it is rebooted;
+--yes and a saved plan are consent.
+
 Exit status: 0 every host is as the inventory says, 3 a host no longer looks as it did when the
 plan was made, 4 some hosts failed or were not reached, 1 the inventory has problems, 64 wrong
 usage, 130 stopped by Ctrl-C.
@@ -47,7 +50,9 @@ def apply(
     source: Annotated[
         Path, typer.Argument(metavar="INVENTORY|PLANFILE", help="An inventory, or a saved plan.")
     ],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask, not for reboots either.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan and stop; nothing is written.")
     ] = False,
@@ -91,8 +96,7 @@ def _apply_inventory(
         if dry_run:
             return 4 if plan.failures else 0
         asked = not yes and not plan.empty
-        if asked and not _agreed(plan):
-            typer.echo("nothing was changed")
+        if asked and not (_agreed(plan) and _reboots_agreed(plan)):
             return 0
         with progress(sys.stderr, len(plan.hosts), "applying") as emit:
             # The person may have taken a while: what is applied must be what was shown.
@@ -120,7 +124,6 @@ def _apply_file(
     if not yes and not plan.empty:
         _need_terminal()
         if not _agreed(plan):
-            typer.echo("nothing was changed")
             return 0
     stop = threading.Event()
     with progress(sys.stderr, len(plan.hosts), "applying") as emit:
@@ -140,12 +143,34 @@ def _agreed(plan: Plan) -> bool:
     changed = sum(not host.empty for host in plan.hosts)
     what = "twin" if plan.twin else "host"
     hosts = f"1 {what}" if changed == 1 else f"{changed} {what}s"
+    return _confirmed(f"Apply this to {hosts} of {plan.lab}?", "nothing was changed")
+
+
+def _reboots_agreed(plan: Plan) -> bool:
+    """Ask for the reboots apart, where the inventory does not allow them once and for all."""
+    from crosprov.report.style import names
+
+    hosts = [host.host for host in plan.hosts if host.asks_to_reboot]
+    if not hosts:
+        return True
+    without = ",".join(f"!{name}" for name in hosts)
+    return _confirmed(
+        f"This reboots {names(hosts)}. Go on?",
+        "nothing was changed; to apply what needs no reboot, set `reboot: never` for "
+        f"{names(hosts)}, or leave them out: --limit '{without}'",
+    )
+
+
+def _confirmed(question: str, otherwise: str) -> bool:
     # Nothing is under way while a person thinks, so Ctrl-C ends the program at once.
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return typer.confirm(f"Apply this to {hosts} of {plan.lab}?", default=False)
+        agreed = typer.confirm(question, default=False)
     finally:
         signal.signal(signal.SIGINT, handler)
+    if not agreed:
+        typer.echo(otherwise)
+    return agreed
 
 
 def _told(report: Report, format: Format, stopped: bool) -> int:

@@ -29,6 +29,7 @@ from crosprov.execution.events import (
 from crosprov.execution.executor import carry_out
 from crosprov.execution.fleet import Fleet
 from crosprov.execution.readiness import wait_until_ready
+from crosprov.execution.rebooting import Return
 from crosprov.execution.runner import Runner
 from crosprov.planning.plan import Change, Frozen, HostPlan, Plan
 from crosprov.planning.planner import HostModel, changed_facts, propose
@@ -163,33 +164,43 @@ class Apply:
             self.emit(Blocked(plan.host, blocker))
             return self._report(plan, Outcome.BLOCKED, blocked_by=blocker)
         started = time.monotonic()
+        trips = self.fleet.round_trips(plan.target.name)
         begun: list[Change] = []
         done: list[Change] = []
+        left: tuple[Change, ...] = ()
+        trouble: CrosprovError | None = None
         try:
             self.emit(WaveOpened(plan.host, wave))
-            transport = self.fleet.transport(plan.target)
-            trips = transport.round_trips
-            if not plan.empty:
-                carry_out(
-                    plan, transport, vault=self.vault, who=self.by, run=self.run_id,
-                    emit=self._collecting(begun, done),
-                )  # fmt: skip
-            if is_gate:
-                wait_until_ready(
-                    plan, transport, within=self.ready_within,
-                    waiting=lambda probe: self.emit(Waiting(plan.host, probe)),
-                )  # fmt: skip
+            self._carry_out(plan, is_gate, self._collecting(begun, done))
             left = self._verify(plan)
         except CrosprovError as error:
-            return self._failed(plan, error, begun, done, started)
+            trouble = error
+        spent: dict[str, object] = {
+            "done": _reported(done),
+            "round_trips": plan.round_trips + self.fleet.round_trips(plan.target.name) - trips,
+            "seconds": round(time.monotonic() - started, 3),
+        }
+        if trouble is not None:
+            return self._failed(plan, trouble, begun[len(done) :], spent)
         outcome = (
             Outcome.NOT_CONVERGED if left else Outcome.UNCHANGED if plan.empty else Outcome.CHANGED
         )
-        return self._report(
-            plan, outcome, done=_reported(done), left=_reported(left),
-            round_trips=plan.round_trips + transport.round_trips - trips,
-            seconds=round(time.monotonic() - started, 3),
+        return self._report(plan, outcome, left=_reported(left), **spent)
+
+    def _carry_out(self, plan: HostPlan, is_gate: bool, emit: Emit) -> None:
+        transport = self.fleet.transport(plan.target)
+        carry_out(
+            plan, transport, vault=self.vault, who=self.by, run=self.run_id, emit=emit,
+            come_back=Return(
+                connect=lambda: self.fleet.transport(plan.target),
+                drop=lambda: self.fleet.drop(plan.target.name), emit=emit, stop=self.stop,
+            ),
         )  # fmt: skip
+        if is_gate:
+            wait_until_ready(
+                plan, self.fleet.transport(plan.target), within=self.ready_within,
+                waiting=lambda probe: self.emit(Waiting(plan.host, probe)),
+            )  # fmt: skip
 
     def _collecting(self, begun: list[Change], done: list[Change]) -> Emit:
         """Pass events on, and remember the changes that were begun and done before a failure."""
@@ -207,21 +218,18 @@ class Apply:
         self,
         plan: HostPlan,
         error: CrosprovError,
-        begun: list[Change],
-        done: list[Change],
-        started: float,
+        under_way: list[Change],
+        spent: Mapping[str, object],
     ) -> HostReport:
         if self.stop.is_set():
             outcome = Outcome.INTERRUPTED
             if isinstance(error, HostSilent):  # we closed its connection ourselves
-                error = _stopped(plan.host, begun[len(done) :])
+                error = _stopped(plan.host, under_way)
         else:
             self.emit(Failed(plan.host, error))
             outcome = Outcome.FAILED
         return self._report(
-            plan, outcome, done=_reported(done), error=error.kind,
-            message=error.message, hint=error.hint, round_trips=plan.round_trips,
-            seconds=round(time.monotonic() - started, 3),
+            plan, outcome, error=error.kind, message=error.message, hint=error.hint, **spent
         )  # fmt: skip
 
     def _verify(self, plan: HostPlan) -> tuple[Change, ...]:

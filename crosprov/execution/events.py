@@ -64,12 +64,36 @@ class ChangeStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeProgress(Event):
+    """A change under way says how far it is, in one line."""
+
+    change: Change
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeDone(Event):
     """A change was carried out."""
 
     change: Change
     number: int
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rebooting(Event):
+    """The host was told to reboot, and is waited for; times are in seconds."""
+
+    change: Change
+    passed: float
+    within: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rebooted(Event):
+    """The host is back, `after` so many seconds."""
+
+    after: float
 
 
 @dataclass(frozen=True, slots=True)

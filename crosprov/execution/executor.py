@@ -2,113 +2,113 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
 
 from crosprov.errors import ChangeFailed, HostBusy, HostError, HostSilent, StalePlan
-from crosprov.execution.events import ChangeDone, ChangeStarted, Emit, Sending
+from crosprov.execution.events import Emit, Sending
+from crosprov.execution.listener import Listener
+from crosprov.execution.rebooting import ComeBack, Departure, Return
 from crosprov.execution.script import SHOWN_OUTPUT, Script, receive, sends
-from crosprov.planning.plan import Change, HostPlan, Send
+from crosprov.planning.plan import HostPlan, Send
 from crosprov.secrets import Vault
-from crosprov.transport.base import Transport
+from crosprov.transport.base import Completed, Transport
 
-
-@dataclass(slots=True)
-class Progress:
-    """Follow what the script on the host says, line by line, as it says it."""
-
-    script: Script
-    emit: Emit
-    done: int = 0
-    failed: tuple[Change, int] | None = None
-    busy: str | None = None
-    refused: bool = False
-    ended: bool = False
-    _rest: bytes = b""
-
-    def feed(self, output: bytes) -> None:
-        """Take output in as it comes, in pieces of any size."""
-        *lines, self._rest = (self._rest + output).split(b"\n")
-        for line in lines:
-            words = line.decode("utf-8", "replace").split(" ", 2)
-            if words[0] == self.script.marker:
-                self._hear(words[1], words[2] if len(words) > 2 else "")
-
-    def _hear(self, word: str, rest: str) -> None:
-        plan = self.script.plan
-        total = len(plan.changes)
-        match word:
-            case "begin":
-                change = plan.changes[int(rest)]
-                self.emit(ChangeStarted(plan.host, change, int(rest) + 1, total))
-            case "done":
-                change = plan.changes[int(rest)]
-                self.done += 1
-                self.emit(ChangeDone(plan.host, change, int(rest) + 1, total))
-            case "failed":
-                number, status = rest.split()
-                self.failed = plan.changes[int(number)], int(status)
-            case "busy":
-                self.busy = rest.split(" ", 3)[-1]
-            case "refused":
-                self.refused = True
-            case "end":
-                self.ended = True
+_LAST_WORDS = 5.0  # seconds in which a host that is told to reboot may say that it cannot
 
 
 def carry_out(
-    plan: HostPlan, transport: Transport, *, vault: Vault, who: str, run: str, emit: Emit
+    plan: HostPlan,
+    transport: Transport,
+    *,
+    vault: Vault,
+    who: str,
+    run: str,
+    emit: Emit,
+    come_back: ComeBack | None = None,
 ) -> None:
     """Carry out all changes of a host's plan, in order; those that are done are emitted.
 
-    Raises ChangeFailed at the first one that fails (the others are not tried), HostBusy when
-    another run is at work on the host, HostSilent when the connection goes away before the end.
+    `come_back` gives the connection after a reboot; without it the same one is asked on.
+    Raises ChangeFailed at the first change that fails (the others are not tried), HostBusy when
+    another run is at work on the host, HostSilent when the connection goes away before the end,
+    HostGone when the host does not come back from a reboot.
     """
     if plan.empty:
         return
     for send in sends(plan):
         _send(plan, send, transport, emit)
-    progress = Progress(Script(plan, who, run), emit)
-    text = progress.script.text(vault)
-    # One script holds many commands, and the limit is for each of them.
-    limit = plan.target.command_timeout * len(plan.changes)
-    done = transport.run("sh -s", stdin=text, timeout=limit, on_stdout=progress.feed)
-    said = vault.mask(_whole_lines(done.stderr).decode("utf-8", "replace")).strip()
-    _judge(plan, progress, said, done.status)
+    come_back = come_back or Return(lambda: transport, lambda: None, emit)
+    script = Script(plan, who, run)
+    done = 0
+    for number, part in enumerate(script.parts):
+        change = part.pieces[0].change
+        heard = Listener(script, emit, vault, done=done, current=change)
+        _carry_out_part(heard, number, transport)
+        done = heard.done
+        if part.reboot is not None and heard.boot_id is not None:
+            change = part.pieces[-1].change
+            transport = come_back(Departure(plan, change, part.reboot, heard.boot_id, done))
 
 
-def _judge(plan: HostPlan, progress: Progress, said: str, status: int) -> None:
-    if progress.busy is not None:
+def _carry_out_part(heard: Listener, number: int, transport: Transport) -> None:
+    """Run the script of a part to its end, or until its host goes down to reboot.
+
+    Some hosts go without closing the connection, so it is closed here soon after they are told.
+    """
+    script = heard.script
+    limit = script.parts[number].limit(script.plan.target.command_timeout)
+    text = script.text(heard.vault, number)
+    leave = threading.Timer(_LAST_WORDS, transport.close)
+    leave.daemon = True
+    heard.on_reboot = leave.start
+    try:
+        done = transport.run("sh -s", stdin=text, timeout=limit, on_stdout=heard.feed)
+    except HostSilent:
+        if not heard.goes_down:
+            raise
+        return
+    finally:
+        leave.cancel()
+    if not heard.goes_down:
+        _judge(heard, number, done)
+
+
+def _judge(heard: Listener, number: int, done: Completed) -> None:
+    plan = heard.script.plan
+    said = heard.vault.mask(_whole_lines(done.stderr).decode("utf-8", "replace")).strip()
+    untouched = "nothing was changed on this host" if number == 0 else "it goes on from there"
+    if heard.busy is not None:
         raise HostBusy(
-            plan.host, f"another run is at work on it: {progress.busy}",
-            hint="wait for it to end; nothing was changed on this host",
+            plan.host, f"another run is at work on it: {heard.busy}",
+            hint=f"wait for it to end, then apply again; {untouched}",
         )  # fmt: skip
-    if progress.refused:
+    if heard.refused:
         raise HostError(
             plan.host,
             f"the records in {plan.state_dir} cannot be written: {_last(said) or 'no reason'}",
-            hint=_hint_of_records(said),
+            hint=_hint_of_records(said, untouched),
         )
-    if progress.failed is not None:
-        change, code = progress.failed
+    if heard.failed is not None:
+        change, code = heard.failed
         raise ChangeFailed(
             plan.host,
             f"{change.resource} could not be {change.action.past}: its command ended with status "
             f"{code}" + (f"\n{said}" if said else ""),
             hint=_hint(said),
         )
-    if not progress.ended:
+    if not heard.ended:
         raise HostSilent(
             plan.host,
-            f"the connection ended after {progress.done} of {len(plan.changes)} changes"
-            + (f" ({_last(said)})" if said else f" (status {status})"),
+            f"the connection ended after {heard.done} of {len(plan.changes)} changes"
+            + (f" ({_last(said)})" if said else f" (status {done.status})"),
             hint="apply again: it starts from what is there",
         )
 
 
-def _hint_of_records(said: str) -> str:
+def _hint_of_records(said: str, untouched: str) -> str:
     if "ermission denied" in said:
-        return "log in as root, or set ssh.sudo: true. Nothing was changed on this host"
-    return "is the disk full or read-only? Nothing was changed on this host"
+        return f"log in as root, or set ssh.sudo: true; {untouched}"
+    return f"is the disk full or read-only? {untouched.capitalize()}"
 
 
 def _send(plan: HostPlan, send: Send, transport: Transport, emit: Emit) -> None:

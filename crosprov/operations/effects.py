@@ -30,6 +30,7 @@ class Effects:
     units: set[str] = field(default_factory=set)  # unit files to be written
     images: set[str] = field(default_factory=set)  # container images to be loaded
     notices: list[str] = field(default_factory=list)  # what cannot be done, in words
+    about: dict[str, str] = field(default_factory=dict)  # what is worth showing in a status
     restarted: set[str] = field(default_factory=set)  # units, jobs, containers (re)started
     written: dict[str, PathState] = field(default_factory=dict)  # paths as they will be
     recreated: set[str] = field(default_factory=set)  # containers made anew

@@ -14,6 +14,7 @@ from pyinfra.api import FileUploadCommand, StringCommand
 from pyinfra.api.command import PyinfraCommand
 
 from crosprov.planning.plan import Action, Resource
+from crosprov.planning.preamble import PROGRESS as PROGRESS
 from crosprov.secrets import vault
 
 Commands = Generator[PyinfraCommand, None, None]
@@ -22,7 +23,10 @@ Commands = Generator[PyinfraCommand, None, None]
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Describe the change that an operation's commands make."""
+    """Describe the change that an operation's commands make.
+
+    `within` is in seconds, for a change that may take longer than `ssh.command_timeout`.
+    """
 
     kind: str
     name: str
@@ -34,6 +38,7 @@ class Note:
     unknown: tuple[str, ...] = ()
     undo: str | None = None
     kept: str | None = None
+    within: float | None = None
 
     @property
     def resource(self) -> Resource:

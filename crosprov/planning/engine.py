@@ -42,8 +42,9 @@ from pyinfra.context import ctx_host, ctx_state
 from crosprov.errors import CrosprovError, NotPlannable, PlanError
 from crosprov.operations import effects
 from crosprov.operations.note import Content, LocalFile, Noted
+from crosprov.operations.reboots import RebootCommand
 from crosprov.planning.batch import Answers
-from crosprov.planning.plan import Action, Change, Resource, Send, Shell, Step, Write
+from crosprov.planning.plan import Action, Change, Reboot, Resource, Send, Shell, Step, Write
 from crosprov.secrets import vault
 
 _engine = threading.Lock()
@@ -71,6 +72,7 @@ class Drawing:
     asked: dict[str, str] = field(default_factory=dict)  # command -> the fact, in words
     missing: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    about: dict[str, str] = field(default_factory=dict)
 
 
 class _Miss(BaseException):
@@ -166,6 +168,7 @@ def draw(
             with_roles = _register(host, deploys, drawing)
             _drain(host, with_roles, drawing)
             drawing.notices = list(effects.effects().notices)
+            drawing.about = {k: vault.mask(v) for k, v in effects.effects().about.items()}
         finally:
             effects.forget(host)
             ctx_state.reset()
@@ -320,7 +323,8 @@ def _change(
         if arguments.get(key):
             raise NotPlannable(f"it uses {key}, which only works while a command runs")
     steps = [step for command in commands for step in _steps(command, arguments, commands)]
-    note = next((c.note for c in commands if isinstance(c, Noted)), None)
+    notes = (c.note for c in commands if isinstance(c, Noted | RebootCommand))
+    note = next((note for note in notes if note is not None), None)
     short = name.rsplit(" | ", 1)[-1]
     if note is None:
         return Change(
@@ -332,6 +336,7 @@ def _change(
         diff=None if note.diff is None else vault.mask(note.diff),
         before=_masked(note.before), after=_masked(note.after), restarts=note.restarts,
         unknown=note.unknown, steps=tuple(steps), undo=note.undo, kept=note.kept,
+        within=note.within,
     )  # fmt: skip
 
 
@@ -352,6 +357,8 @@ def _steps(
             ]  # fmt: skip
         case FileUploadCommand():
             return _stock_upload(command, commands)
+        case RebootCommand():
+            return [Reboot(within=command.within, ask=command.ask)]
         case StringCommand():
             return [Shell(command=_guarded(command, arguments))]
     raise NotPlannable(

@@ -7,13 +7,15 @@ time and boot id, so that a lock left behind by a crash or a reboot is recognise
 from __future__ import annotations
 
 from crosprov.planning.batch import Answer
+from crosprov.planning.boot import BOOT_ID
 
-_ALIVE = """\
-alive() {{  # a line "pid start boot who": is that process still there?
+_ALIVE = f"""\
+boot_id() {{{{ cat {BOOT_ID}; }}}}
+alive() {{{{  # a line "pid start boot who": is that process still there?
   set -- $1
-  [ "$3" = "$(cat /proc/sys/kernel/random/boot_id)" ] &&
+  [ "$3" = "$(boot_id)" ] &&
     [ "$2" = "$(cut -d' ' -f22 "/proc/$1/stat" 2>/dev/null)" ]
-}}
+}}}}
 """
 
 HELD = (
@@ -43,12 +45,15 @@ take() {{
   done
   trap 'rm -rf "$S/lock"' EXIT
   printf '%s %s %s %s\\n' $$ "$(cut -d' ' -f22 /proc/$$/stat)" \\
-    "$(cat /proc/sys/kernel/random/boot_id)" {who} |
+    "$(boot_id)" {who} |
     cat > "$S/lock/owner"  # unlike a shell's own printf, cat says why a disk takes nothing
 }}
 """
 )
-"""Define `take`: take the lock until the shell ends, or say who holds it and exit."""
+"""Define `take`: take the lock until the shell ends, or say who holds it and exit.
+
+Defines `boot_id`, too, which prints the id of the boot.
+"""
 
 
 def holder(answer: Answer) -> str | None:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
+from crosprov.planning.preamble import PROGRESS
 from crosprov.transport.base import SshTarget
 
 FORMAT: Literal[1] = 1  # of the JSON; raised when a reader of the old one would misread the new one
@@ -57,6 +58,11 @@ class Shell(Frozen):
     do: Literal["shell"] = "shell"
     command: str
 
+    @property
+    def reports(self) -> bool:
+        """Tell whether the command says how far it is while it runs."""
+        return PROGRESS in self.command
+
 
 class Write(Frozen):
     """Bytes that go into an existing private file; secrets stand in them as tokens."""
@@ -76,7 +82,15 @@ class Send(Frozen):
     sha256: str = Field(description="of the source when the plan was made; another one is refused")
 
 
-Step = Annotated[Shell | Write | Send, Field(discriminator="do")]
+class Reboot(Frozen):
+    """Reboot the host, and go on when it answers with another boot id."""
+
+    do: Literal["reboot"] = "reboot"
+    within: float = Field(300.0, gt=0, description="seconds in which the host must be back")
+    ask: bool = Field(True, description="a person is asked for it apart from the plan")
+
+
+Step = Annotated[Shell | Write | Send | Reboot, Field(discriminator="do")]
 
 
 class Change(Frozen):
@@ -96,6 +110,14 @@ class Change(Frozen):
     kept: str | None = Field(
         None, description="sha256 of the file as it was, its name among the before-images"
     )
+    within: float | None = Field(
+        None, gt=0, description="seconds it may take, where that is more than ssh.command_timeout"
+    )
+
+    @property
+    def reboots(self) -> tuple[Reboot, ...]:
+        """List the reboots among the steps."""
+        return tuple(step for step in self.steps if isinstance(step, Reboot))
 
 
 class Observation(Frozen):
@@ -128,6 +150,7 @@ class HostPlan(Frozen):
     readiness: tuple[Readiness, ...] = ()
     changes: tuple[Change, ...] = ()
     notices: tuple[str, ...] = Field((), description="what the inventory asks and this cannot do")
+    about: dict[str, str] = Field({}, description="what was observed and is worth showing")
     observed: tuple[Observation, ...] = ()
     round_trips: int = Field(0, description="commands sent to the host to make this plan")
     seconds: float = Field(0.0, description="connecting included")
@@ -136,6 +159,16 @@ class HostPlan(Frozen):
     def empty(self) -> bool:
         """Tell whether nothing is left to do on the host."""
         return not self.changes
+
+    @property
+    def reboots(self) -> tuple[Reboot, ...]:
+        """List the reboots of the host, in order."""
+        return tuple(reboot for change in self.changes for reboot in change.reboots)
+
+    @property
+    def asks_to_reboot(self) -> bool:
+        """Tell whether a person is asked for a reboot of the host apart from the plan."""
+        return any(reboot.ask for reboot in self.reboots)
 
     @property
     def digest(self) -> str:

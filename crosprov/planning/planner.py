@@ -128,6 +128,8 @@ def _ask_when_free(
 def _plan(
     model: HostModel, drawing: Drawing, answers: Mapping[str, Answer], round_trips: int
 ) -> HostPlan:
+    changes = _merged(drawing.changes)
+    _refuse_own_reboot(model, changes)
     observed = (
         Observation(fact=fact, command=command, digest=answers[command].digest)
         for command, fact in drawing.asked.items()
@@ -139,11 +141,22 @@ def _plan(
         target=model.target,
         needs=model.needs,
         readiness=model.readiness,
-        changes=_merged(drawing.changes),
+        changes=changes,
         notices=tuple(drawing.notices),
+        about=drawing.about,
         observed=tuple(observed),
         round_trips=round_trips,
     )
+
+
+def _refuse_own_reboot(model: HostModel, changes: Sequence[Change]) -> None:
+    """Keep the controller from rebooting itself, which would end the run for all hosts."""
+    rebooting = next((change for change in changes if change.reboots), None)
+    if model.target.local and rebooting is not None:
+        raise PlanError(
+            f"{model.name} is this machine, and {rebooting.resource} would reboot it",
+            hint="run crosprov from another machine for this host",
+        )
 
 
 def _merged(changes: Sequence[Change]) -> tuple[Change, ...]:

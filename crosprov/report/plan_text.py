@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from crosprov.planning.plan import Action, Change, HostFailure, HostPlan, Plan, Send, Shell, Write
-from crosprov.report.style import PLAIN, Style, about, count, names
+from crosprov.planning.plan import (
+    Action,
+    Change,
+    HostFailure,
+    HostPlan,
+    Plan,
+    Reboot,
+    Send,
+    Shell,
+    Write,
+)
+from crosprov.planning.preamble import PROGRESS
+from crosprov.report.style import PLAIN, Style, about, columns, count, names, seconds
 
 _COLOUR = {
     Action.CREATE: "green", Action.UPDATE: "yellow", Action.DELETE: "red", Action.RUN: "cyan",
@@ -21,13 +32,13 @@ def render(plan: Plan, style: Style = PLAIN, *, verbose: bool = False) -> str:
     `verbose` shows the commands of each change, and long diffs whole.
     """
     lines: list[str] = []
-    for hosts in _alike(plan.hosts):
-        if hosts[0].empty and not hosts[0].notices:
+    for hosts in _alike(plan.hosts, verbose):
+        if _silent(hosts[0], verbose):
             continue
         lines += [*_host(hosts, style, verbose), ""]
     for failure in plan.failures:
         lines += [*_failure(failure, style), ""]
-    still = [host.host for host in plan.hosts if host.empty and not host.notices]
+    still = [host.host for host in plan.hosts if _silent(host, verbose)]
     if still:
         lines.append(f"nothing to do on {names(still)}")
     lines.append(style.paint(summary(plan), "bold"))
@@ -45,17 +56,25 @@ def summary(plan: Plan) -> str:
     if not counts:
         return f"Plan: nothing to do{failed} {trips}"
     parts = [f"{counts[action]} to {action.value}" for action in Action if counts[action]]
-    return f"Plan: {', '.join(parts)} on {count(changed, 'host')}{failed} {trips}"
+    reboots = sum(len(host.reboots) for host in plan.hosts)
+    reboot = f", with {count(reboots, 'reboot')}" if reboots else ""
+    return f"Plan: {', '.join(parts)} on {count(changed, 'host')}{reboot}{failed} {trips}"
 
 
-def _alike(hosts: tuple[HostPlan, ...]) -> list[list[HostPlan]]:
+def _silent(host: HostPlan, verbose: bool) -> bool:
+    """Tell whether nothing is to be said of a host."""
+    return host.empty and not host.notices and not (verbose and host.about)
+
+
+def _alike(hosts: tuple[HostPlan, ...], verbose: bool) -> list[list[HostPlan]]:
     """Put hosts together whose plans read the same."""
     groups: dict[tuple[object, ...], list[HostPlan]] = {}
     for host in hosts:
         key = (
             host.roles,
             host.notices,
-            tuple((str(c.resource), c.action, c.diff, str(c.before), str(c.after))
+            str(host.about) if verbose else "",
+            tuple((str(c.resource), c.action, c.diff, str(c.before), str(c.after), c.reboots)
                   for c in host.changes),
         )  # fmt: skip
         groups.setdefault(key, []).append(host)
@@ -68,6 +87,7 @@ def _host(hosts: list[HostPlan], style: Style, verbose: bool) -> Iterator[str]:
     alike = ", all alike" if len(hosts) > 1 else ""
     changes = "nothing to do" if first.empty else count(len(first.changes), "change")
     yield f"{title}  ({', '.join(first.roles)}{alike}): {changes}"
+    yield from (f"  {line}" for line in columns(first.about) if verbose)
     for notice in first.notices:
         yield style.paint(f"  ! {notice}", "yellow")
     for change in first.changes:
@@ -84,6 +104,9 @@ def _change(change: Change, style: Style, verbose: bool) -> Iterator[str]:
     yield from _attributes(change)
     for what in change.unknown:
         yield f"{_INDENT}{style.paint(f'known after apply: {what}', 'cyan')}"
+    for reboot in change.reboots:
+        waits = f"waits {seconds(reboot.within)} for it"
+        yield _INDENT + style.paint(f"! reboots the host ({waits})", "yellow")
     if change.diff:
         yield from (_INDENT + line for line in _diff(change.diff, style, verbose))
 
@@ -116,11 +139,13 @@ def _steps(change: Change, style: Style) -> Iterator[str]:
     for step in change.steps:
         match step:
             case Shell():
-                text = step.command
+                text = step.command.removeprefix(PROGRESS)
             case Write():
                 text = f"write {len(step.content)} bytes to {step.path}"
             case Send():
                 text = f"send {step.source} ({step.size} bytes) to {step.path}"
+            case Reboot():
+                text = f"reboot, and wait {seconds(step.within)} for another boot id"
         for line in text.split("\n"):
             yield _INDENT + style.paint(f"$ {line}", "dim")
 

@@ -7,16 +7,26 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from crosprov.execution import events as happened
 from crosprov.execution.events import Emit, Event
-from crosprov.report.style import count, duration
+from crosprov.report.style import count, duration, seconds
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+
+_QUIET: dict[type[Event], float] = {
+    happened.ChangeProgress: 2.0,
+    happened.Rebooting: 15.0,
+}  # seconds
+_ANEW: dict[type[Event], type[Event]] = {
+    happened.ChangeStarted: happened.ChangeProgress,
+    happened.Rebooted: happened.Rebooting,
+}  # what is no longer too soon after another event
 
 
 @contextmanager
@@ -37,6 +47,12 @@ def word(event: Event) -> str | None:
         case happened.ChangeStarted():
             change = event.change
             return f"{event.number}/{event.total} {change.action.value} {change.resource}"
+        case happened.ChangeProgress():
+            return f"{event.change.action.value} {event.change.resource}: {event.text}"
+        case happened.Rebooting():
+            return _rebooting(event)
+        case happened.Rebooted():
+            return f"back after {duration(event.after)}"
         case happened.Held():
             return f"waits, because {event.by} is at work on it"
         case happened.Waiting():
@@ -55,26 +71,51 @@ def word(event: Event) -> str | None:
     return None
 
 
-class PlainLines:
-    """Write a line per event that is news, with the seconds since the start."""
+def _rebooting(event: happened.Rebooting) -> str:
+    within = seconds(event.within)
+    if event.passed < 1:
+        return f"reboots, and is waited for, {within} at most"
+    return f"reboots: waiting for {seconds(event.passed)} of {within}"
 
-    def __init__(self, stream: TextIO) -> None:
+
+class PlainLines:
+    """Write a line per event that is news, with the seconds since the start.
+
+    What a host says of one change, or of its reboot, is written every `_QUIET` seconds at most.
+    """
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self.stream = stream
-        self.started = time.monotonic()
+        self.clock = clock
+        self.started = clock()
         self.lock = threading.Lock()
         self.last: dict[str, str] = {}
+        self.spoke: dict[tuple[str, type[Event]], float] = {}
 
     def __call__(self, event: Event) -> None:
         """Write the event's line, once even when it repeats."""
         text = word(event)
         with self.lock:
-            if text is None or self.last.get(event.host) == text:
+            if text is None or self.last.get(event.host) == text or self._too_soon(event):
                 return
             self.last[event.host] = text
-            passed = time.monotonic() - self.started
+            passed = self.clock() - self.started
             first = text.split("\n")[0]
             self.stream.write(f"[{duration(passed):>7}] {event.host}: {first}\n")
             self.stream.flush()
+
+    def _too_soon(self, event: Event) -> bool:
+        """Tell whether the host spoke of the same a moment ago."""
+        kind = type(event)
+        if kind in _ANEW:
+            self.spoke.pop((event.host, _ANEW[kind]), None)
+        if kind not in _QUIET:
+            return False
+        now, before = self.clock(), self.spoke.get((event.host, kind))
+        if before is not None and now - before < _QUIET[kind]:
+            return True
+        self.spoke[event.host, kind] = now
+        return False
 
 
 @contextmanager
@@ -115,7 +156,10 @@ class _Bars:
             case happened.ChangeStarted():
                 now = f"{event.change.action.value} {event.change.resource}"
                 self._host(event.host, total=event.total, completed=event.number - 1, now=now)
-            case happened.Waiting() | happened.Sending() | happened.Held():
+            case (
+                happened.ChangeProgress() | happened.Rebooting() | happened.Rebooted()
+                | happened.Waiting() | happened.Sending() | happened.Held()
+            ):  # fmt: skip
                 self._host(event.host, now=word(event) or "")
 
     def _host(self, name: str, *, now: str, **values: int) -> None:

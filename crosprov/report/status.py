@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from crosprov.planning.plan import Frozen, Plan
-from crosprov.report.style import PLAIN, Style, count
+from crosprov.report.style import PLAIN, Style, columns, count
 
 
 class HostStatus(Frozen):
@@ -13,6 +15,7 @@ class HostStatus(Frozen):
     roles: tuple[str, ...] = ()
     reached: bool = True
     planned: bool = True
+    about: dict[str, str] = Field({}, description="what was observed and is worth showing")
     drift: tuple[str, ...] = ()
     unready: tuple[str, ...] = ()
     message: str | None = None
@@ -43,7 +46,7 @@ def status_of(plan: Plan, unready: dict[str, tuple[str, ...]]) -> LabStatus:
     """Make the status from a plan and from the readiness questions that went wrong."""
     reached = [
         HostStatus(
-            host=host.host, roles=host.roles, unready=unready.get(host.host, ()),
+            host=host.host, roles=host.roles, about=host.about, unready=unready.get(host.host, ()),
             drift=tuple(f"{change.action.value} {change.resource}" for change in host.changes),
         )
         for host in plan.hosts
@@ -80,7 +83,7 @@ def _word(host: HostStatus) -> tuple[str, str]:
 
 
 def _details(host: HostStatus) -> list[str]:
-    details = [*host.drift, *(f"not ready: {text}" for text in host.unready)]
+    details = [*columns(host.about), *host.drift, *(f"not ready: {text}" for text in host.unready)]
     if host.message:
         details.append(host.message)
     if host.hint:

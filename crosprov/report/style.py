@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -41,6 +42,12 @@ def about(host: str, message: str) -> str:
     return told if told.startswith((f"{host} ", f"{host}:")) else f"{host}: {told}"
 
 
+def columns(facts: Mapping[str, str]) -> list[str]:
+    """Word facts one to a line, their values below each other."""
+    width = max((len(name) for name in facts), default=0)
+    return [f"{name:{width}}  {value}".rstrip() for name, value in facts.items()]
+
+
 def duration(seconds: float) -> str:
     """Word a time: `0.4 s`, `12 s`, `3 min 5 s`."""
     if seconds < 10:
@@ -48,6 +55,11 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def seconds(number: float) -> str:
+    """Word a limit or a waiting time in whole seconds."""
+    return f"{number:.0f} s"
 
 
 def names(hosts: list[str], limit: int = 6) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from pathlib import Path
 
 from crosprov.errors import CrosprovError
@@ -90,3 +91,11 @@ def carried(plan: HostPlan) -> tuple[list[Event], CrosprovError | None]:
     except CrosprovError as error:
         return events, error
     return events, None
+
+
+def wait_for(path: Path) -> None:
+    """Wait until a path exists; bounded, for a process that died would never make it."""
+    deadline = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} was never made"
+        time.sleep(0.02)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from crosprov.execution.script import Script
 from crosprov.planning.batch import Batch
 from crosprov.planning.lock import HELD, holder
 from crosprov.secrets import vault
-from tests.execution.labor import carried, plan_of, sending, shell, writing
+from tests.execution.labor import carried, plan_of, sending, shell, wait_for, writing
 
 
 def test_changes_are_carried_out_in_order_and_told(tmp_path: Path) -> None:
@@ -212,11 +211,3 @@ def test_a_large_file_that_changed_since_the_plan_is_refused(tmp_path: Path) -> 
     _, error = carried(plan)
     assert isinstance(error, StalePlan) and "no longer the file" in error.message
     assert not (tmp_path / "target").exists()
-
-
-def wait_for(path: Path) -> None:
-    """Wait until a path exists; bounded, for a process that died would never make it."""
-    deadline = time.monotonic() + 20
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} was never made"
-        time.sleep(0.02)

@@ -17,9 +17,13 @@ from pyinfra.operations import server as stock_server
 
 from crosprov.errors import NotPlannable, PlanError
 from crosprov.operations import files
+from crosprov.operations.effects import effects
+from crosprov.operations.note import PROGRESS, Commands, Note, Noted
+from crosprov.operations.operation import operation as own_operation
+from crosprov.operations.reboots import reboot
 from crosprov.planning.batch import Answer
 from crosprov.planning.engine import Drawing, RoleDeploy, draw
-from crosprov.planning.plan import Action, Shell, Write
+from crosprov.planning.plan import Action, Reboot, Resource, Shell, Write
 from crosprov.secrets import vault
 
 
@@ -221,3 +225,50 @@ def test_a_defect_of_a_deploy_is_a_sentence_that_says_where() -> None:
         drawn(broken)
     assert "its deploy has a defect: ValueError" in error.value.message
     assert "test_engine.py, line" in str(error.value.hint)
+
+
+@own_operation
+def updated(version: str, /) -> Commands:
+    """Update, reboot, and look."""
+    effects().about["release version"] = "1"
+    note = Note("build", version, Action.UPDATE, within=3600.0)
+    yield Noted(PROGRESS + "update", note)
+    yield reboot(within=600, ask=False)
+    yield StringCommand("look")
+
+
+@own_operation
+def rebooted() -> Commands:
+    """Only reboot."""
+    yield reboot(note=Note("build", "2", Action.RUN))
+
+
+def test_a_reboot_is_a_step_between_steps() -> None:
+    drawing = converged(lambda: updated("2"), {})
+    (change,) = drawing.changes
+    assert change.steps == (
+        Shell(command=PROGRESS + "update"),
+        Reboot(within=600, ask=False),
+        Shell(command="look"),
+    )
+    assert change.within == 3600.0
+    assert [step.reports for step in change.steps if isinstance(step, Shell)] == [True, False]
+    assert drawing.about == {"release version": "1"}
+
+
+def test_a_change_may_begin_with_its_reboot() -> None:
+    (change,) = converged(lambda: rebooted(), {}).changes
+    assert change.resource == Resource(kind="build", name="2")
+    assert change.steps == (Reboot(within=300, ask=True),)
+
+
+def test_to_pyinfra_a_reboot_is_a_shell_command() -> None:
+    assert "reboot" in str(reboot())
+
+
+def test_a_secret_in_what_is_worth_showing_is_masked() -> None:
+    def telling() -> None:
+        effects().about["address"] = "http://me:ab0ut-secret@example.com"
+
+    vault.add("ab0ut-secret", "env PASSWORD")
+    assert drawn(telling).about == {"address": "http://me:(secret: env PASSWORD)@example.com"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crosprov.errors import CrosprovError, PlanFileError, SecretError, StalePlan
-from crosprov.planning.plan import Action, Change, HostPlan, Plan, Resource, Shell, Write
+from crosprov.planning.plan import Action, Change, HostPlan, Plan, Reboot, Resource, Shell, Write
 from crosprov.planning.planfile import load, looks_like_plan, save
 from crosprov.secrets import Vault
 from crosprov.transport.base import SshTarget
@@ -24,6 +24,7 @@ def plan_of(content: bytes, inventory: Path) -> Plan:
         steps=(
             Shell(command="true"),
             Write(path="/etc/.x.crosprov", content=base64.b64encode(content)),
+            Reboot(within=600, ask=False),
         ),
     )  # fmt: skip
     host = HostPlan(
@@ -53,6 +54,8 @@ def test_a_plan_comes_back_as_it_was(saved: Path) -> None:
     assert isinstance(write, Write)
     assert vault.reveal(write.content) == b"pw=hunter2-very-secret\n"
     assert plan.hosts[0].target.host == "192.0.2.1"
+    assert plan.hosts[0].reboots == (Reboot(within=600, ask=False),)
+    assert not plan.hosts[0].asks_to_reboot
 
 
 def test_the_file_is_private_and_holds_no_secret(saved: Path) -> None:

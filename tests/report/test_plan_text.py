@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from crosprov.planning.plan import Action, Change, HostFailure, HostPlan, Plan, Resource, Shell
+from crosprov.planning.plan import (
+    Action,
+    Change,
+    HostFailure,
+    HostPlan,
+    Plan,
+    Reboot,
+    Resource,
+    Shell,
+)
+from crosprov.planning.preamble import PROGRESS
 from crosprov.report.plan_text import render
 from crosprov.report.style import Style
 from crosprov.transport.base import SshTarget
@@ -18,10 +28,15 @@ def change(kind: str, name: str, action: Action, **more: object) -> Change:
     )  # fmt: skip
 
 
-def host(name: str, *changes: Change, notices: tuple[str, ...] = ()) -> HostPlan:
+def host(
+    name: str,
+    *changes: Change,
+    notices: tuple[str, ...] = (),
+    about: dict[str, str] | None = None,
+) -> HostPlan:
     return HostPlan(
         host=name, roles=("common", "mirror"), state_dir="/s", target=SshTarget(name, name),
-        changes=changes, notices=notices, round_trips=1,
+        changes=changes, notices=notices, about=about or {}, round_trips=1,
     )  # fmt: skip
 
 
@@ -61,6 +76,42 @@ def test_a_plan_reads_like_this() -> None:
         "\n"
         "nothing to do on dev1\n"
         "Plan: 1 to update on 1 host; 1 host could not be planned (2 round trips to 2 hosts)\n"
+    )
+
+
+UPDATE = change(
+    "build", "eve/R121", Action.UPDATE, before={"version": "1"}, after={"version": "2"},
+    steps=(Shell(command=f"{PROGRESS}update"), Reboot(within=600), Shell(command="look")),
+)  # fmt: skip
+
+
+def test_a_reboot_has_a_line_of_its_own_and_is_counted() -> None:
+    text = render(plan(host("dut1", UPDATE), host("dut2", UPDATE), host("dev1", FILE)))
+    assert (
+        "  ~ build eve/R121\n      version: 1 → 2\n      ! reboots the host (waits 600 s for it)\n"
+    ) in text
+    assert "Plan: 3 to update on 3 hosts, with 2 reboots (3 round trips to 3 hosts)\n" in text
+    assert "reboot" not in render(plan(host("dev1", FILE)))
+
+
+def test_the_steps_of_a_reboot_are_shown_when_people_ask() -> None:
+    text = render(plan(host("dut1", UPDATE)), verbose=True)
+    assert (
+        "      $ update\n"
+        "      $ reboot, and wait 600 s for another boot id\n"
+        "      $ look\n"
+    ) in text  # fmt: skip
+
+
+def test_what_a_host_is_about_is_shown_when_people_ask() -> None:
+    made = plan(host("dut1", about={"board": "eve", "release version": "1.2"}), host("dut2"))
+    assert "eve" not in render(made)
+    assert render(made, verbose=True).startswith(
+        "dut1  (common, mirror): nothing to do\n"
+        "  board            eve\n"
+        "  release version  1.2\n"
+        "\n"
+        "nothing to do on dut2\n"
     )
 
 

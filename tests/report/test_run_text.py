@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from crosprov.execution.apply import ChangeReport, HostReport, Report
 from crosprov.execution.events import Outcome
 from crosprov.planning.plan import Plan
@@ -72,6 +74,20 @@ def test_a_status_names_drift_and_health() -> None:
         "c  in order     common, mirror\n"
         "1 of 3 hosts in order\n"
     )
+
+
+def test_a_status_shows_what_a_host_is_about() -> None:
+    about = {"board": "eve", "release version": "15662.0.0"}
+    found = seen(plan(host("dut1", FILE, about=about), host("b")), {})
+    assert status.render(found) == (
+        "dut1  drift        common, mirror\n"
+        "        board            eve\n"
+        "        release version  15662.0.0\n"
+        "        update file /etc/motd\n"
+        "b     in order     common, mirror\n"
+        "1 of 2 hosts in order\n"
+    )
+    assert json.loads(found.model_dump_json())["hosts"][0]["about"] == about
 
 
 def test_a_lab_in_order_exits_with_0() -> None:

@@ -123,7 +123,7 @@ def _listening(
     with log.open("ab") as errors:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=errors)
     try:
-        _await_banner(process, port, log)
+        await_banner(process, port, log)
         yield process, port
     finally:
         _end(process, [])
@@ -152,7 +152,8 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _await_banner(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def await_banner(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Return when a server that was started answers; raises RuntimeError with its log."""
     end = time.monotonic() + _START
     while time.monotonic() < end and process.poll() is None:
         try:
