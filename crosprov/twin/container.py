@@ -23,6 +23,16 @@ from crosprov.twin.programs import last_lines
 from crosprov.twin.record import LabRecord, Seat
 from crosprov.twin.spec import Kind
 
+_REBOOTED = 133
+
+# Remove what an earlier boot left in a control group. In version 2 a group that hands out
+# controllers takes no process; version 1 has no such file.
+_CLEAR = (
+    "find {group} -mindepth 1 -depth -type d -exec rmdir {{}} +; "
+    "for c in $(cat {group}/cgroup.subtree_control 2>/dev/null); "
+    "do echo -$c >{group}/cgroup.subtree_control; done"
+)
+
 # A test image in developer mode, firmware write protection off.
 _FIRMWARE = "debug_build=1\ndevsw_boot=1\nmainfw_type=developer\nwpsw_cur=0\n"
 
@@ -60,6 +70,11 @@ class Container:
         return self.home / "stateful"
 
     @property
+    def disk(self) -> Path:
+        """What a DUT's update engine wrote to its root partitions."""
+        return self.home / "disk"
+
+    @property
     def firmware(self) -> Path:
         """A DUT's firmware properties, as crossystem shows them."""
         return self.home / "crossystem"
@@ -92,6 +107,7 @@ class Container:
             keys = Tree(self.stateful)
             keys.directory("/dev_image")
             keys.directory("/etc/ssh", 0o700)
+            self.disk.mkdir(exist_ok=True)
             if not self.firmware.exists():
                 write_whole(self.firmware, _FIRMWARE.encode())
         else:
@@ -113,13 +129,11 @@ class Container:
             join = cgroups.create(self.machine)
         disk = nspawn.mount(self.home, base.kinds / self.seat.host.kind, base.rootfs)
         argv = nspawn.arguments(self.names, self.seat, self.home)
-        # Neither unshare nor exec forks: the pid on record becomes that of nspawn.
-        command = f"{shlex.join(disk)} && exec {shlex.join(argv)}"
+        command = f"{shlex.join(disk)} && {_run(argv, join)}"
         process.spawn(
             ("unshare", "--mount", "--propagation", "slave", "sh", "-c", command),
             record=self.home / "process",
             console=self.home / "console.log",
-            join=join,
         )
 
     def kill(self) -> None:
@@ -133,6 +147,21 @@ class Container:
         except FileNotFoundError:
             return "(no console output)"
         return last_lines(text, 6) or "(no console output)"
+
+
+def _run(argv: list[str], join: list[Path]) -> str:
+    """Return the shell's words that run nspawn, and run it again when the twin is rebooted.
+
+    Where systemd gives the twin a unit, nspawn boots it again by itself. Elsewhere it was told
+    to keep its unit, and ends with a status that asks for it. It must not outlive the shell,
+    whose pid is on record. Each time it enters the twin's control groups anew.
+    """
+    if not join:
+        return f"exec {shlex.join(argv)}"
+    clear = "; ".join(_CLEAR.format(group=shlex.quote(str(path.parent))) for path in join)
+    enter = "; ".join(f"echo 0 >{shlex.quote(str(path))} || exit 1" for path in join)
+    alone = shlex.join(("setpriv", "--pdeathsig", "KILL", "--", *argv))
+    return f"while {clear}; ({enter}; exec {alone}); [ $? -eq {_REBOOTED} ]; do :; done"
 
 
 def write_known_hosts(path: Path, containers: Iterable[Container]) -> None:

@@ -52,12 +52,25 @@ PermitRootLogin prohibit-password
 PasswordAuthentication no
 """
 
+_DUT_LIBRARY = "/usr/lib/crosprov-twin"
+
 _DUT_TOOLS = {
     "crossystem": "/usr/bin/crossystem",
     "initctl": "/usr/sbin/initctl",
+    "reboot": "/usr/sbin/reboot",
+    "update_engine": "/usr/sbin/update_engine",
     "update_engine_client": "/usr/bin/update_engine_client",
-    "boot": "/usr/lib/crosprov-twin/boot",
+    "boot": f"{_DUT_LIBRARY}/boot",
+    "engine.sh": f"{_DUT_LIBRARY}/engine.sh",
+    "install.sh": f"{_DUT_LIBRARY}/install.sh",
+    "omaha.sh": f"{_DUT_LIBRARY}/omaha.sh",
+    "properties.sh": f"{_DUT_LIBRARY}/properties.sh",
 }
+
+_UPDATE_ENGINE_JOB = """\
+description "System software update service"
+exec /usr/sbin/update_engine
+"""
 
 # What Debian has and a ChromiumOS image does not.
 _NOT_ON_A_DUT = (
@@ -96,7 +109,7 @@ def _write_dut(tree: Tree) -> None:
         tree.file(path, (sources / name).read_bytes(), 0o755)
     for verb in ("start", "stop", "restart", "status"):
         tree.symlink(f"/usr/sbin/{verb}", to="initctl")
-    tree.file("/etc/init/update-engine.conf", 'description "System software update service"\n')
+    tree.file("/etc/init/update-engine.conf", _UPDATE_ENGINE_JOB)
     tree.file("/etc/profile", "PATH=/usr/bin:/bin:/usr/sbin:/sbin\nexport PATH\n")
     tree.file("/etc/os-release", "NAME=Chrome OS\nID=chromeos\nID_LIKE=chromiumos\n")
     tree.directory(STATEFUL)
@@ -120,7 +133,7 @@ def write_host(root: Path, record: LabRecord, seat: Seat, *, login_key: str) -> 
     tree.file("/root/.ssh/authorized_keys", f"{login_key}\n", 0o600)
     if host.kind is Kind.DUT:
         tree.file("/etc/lsb-release", lsb_release(host.board))
-        tree.directory("/etc/crosprov-twin")
+        tree.directory("/etc/crosprov-twin/disk")
         tree.file("/etc/crosprov-twin/crossystem", "")
     elif host.kind is Kind.SERVER:
         tree.directory("/var/lib/docker", 0o710)

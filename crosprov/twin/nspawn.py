@@ -57,6 +57,7 @@ def _dut(home: Path) -> list[str]:
         _bind(home / "stateful", STATEFUL),
         _bind(home / "stateful/dev_image", "/usr/local"),
         _bind(home / "crossystem", "/etc/crosprov-twin/crossystem"),
+        _bind(home / "disk", "/etc/crosprov-twin/disk"),
         "--as-pid2",
         "/usr/lib/crosprov-twin/boot",
     ]

@@ -18,13 +18,10 @@ from pathlib import Path
 from crosprov.errors import TwinError
 from crosprov.twin.programs import environment
 
-# $1 is where to write; then control groups up to "--"; then the program. Standard input is a
-# pipe that ends when the program is entered or the shell has failed: by then the record is
-# there, or will never be.
+# $1 is where to write; then the program. Standard input is a pipe that ends when the program
+# is entered or the shell has failed: by then the record is there, or will never be.
 _SHIM = """\
 record=$1; shift
-while [ "$1" != -- ]; do echo 0 >"$1" || exit 1; shift; done
-shift
 { cat /proc/sys/kernel/random/boot_id "/proc/$$/stat" >"$record.new"; } || exit 1
 mv "$record.new" "$record" || exit 1
 exec "$@" </dev/null
@@ -38,19 +35,18 @@ class Running:
     pid: int
 
 
-def spawn(argv: Sequence[str], *, record: Path, console: Path, join: Sequence[Path] = ()) -> None:
+def spawn(argv: Sequence[str], *, record: Path, console: Path) -> None:
     """Start a program in a session of its own and return once it is written down.
 
-    It joins the control groups in `join`, and its output goes to the end of `console`.
-    Raises TwinError when it did not come to be written down.
+    Its output goes to the end of `console`. Raises TwinError when it did not come to be
+    written down.
     """
     record.unlink(missing_ok=True)
     ready, announce = os.pipe()
     try:
         with console.open("ab") as output:
             subprocess.run(
-                ("setsid", "--fork", "sh", "-c", _SHIM, "sh")
-                + (str(record), *map(str, join), "--", *argv),
+                ("setsid", "--fork", "sh", "-c", _SHIM, "sh", str(record), *argv),
                 stdin=announce,
                 stdout=output,
                 stderr=output,

@@ -25,6 +25,7 @@ _PROGRAMS = {
     "iptables": "iptables",
     "iptables-save": "iptables",
     "mmdebstrap": "mmdebstrap",
+    "setpriv": "util-linux",
     "setsid": "util-linux",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",

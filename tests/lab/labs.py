@@ -179,9 +179,11 @@ class Lab:
 
     def processes(self, host: str) -> list[Process]:
         """List a twin's processes."""
-        nspawn = next(twin.pid for twin in self.twin.list() if twin.name == host)
+        first = next(twin.pid for twin in self.twin.list() if twin.name == host)
         everything = [found for path in Path("/proc").glob("[0-9]*") if (found := _process(path))]
-        inside = {_namespace(found.pid) for found in everything if found.parent == nspawn}
+        # A shell that boots the twin again after a reboot may stand before nspawn.
+        nspawn = {first, *(found.pid for found in everything if found.parent == first)}
+        inside = {_namespace(found.pid) for found in everything if found.parent in nspawn}
         inside -= {_namespace(os.getpid()), ""}
         return [found for found in everything if _namespace(found.pid) in inside]
 

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.lab
         ("crossystem 'devsw_boot?0'", 1, "", ""),
         ("crossystem nothing", 1, "", "Invalid parameter name: nothing\n"),
         ("crossystem nothing=1", 1, "", "Invalid parameter name: nothing\n"),
-        ("update_engine_client --update", 1, "", "does not imitate --update"),
+        ("update_engine_client --rollback", 1, "", "does not imitate --rollback"),
         ("update_engine_client --is_reboot_needed", 2, "", ""),
         ("update_engine_client --show_channel", 0, "", "Current Channel: testimage-channel"),
     ],

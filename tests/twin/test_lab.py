@@ -9,6 +9,7 @@ import pytest
 
 from crosprov.errors import TwinError
 from crosprov.twin import Kind, TwinHost, TwinLab, TwinSpec, find_labs
+from tests.lab.labs import until
 from tests.twin.conftest import LAB_SPEC, Run, print_nothing, ssh
 from tests.twin.survey import traces
 
@@ -43,6 +44,18 @@ def test_the_inventory_s_user_logs_in_and_becomes_root_without_a_prompt(
 def test_twins_reach_each_other_by_inventory_addresses(run: Run, here: str, there: str) -> None:
     assert run(here, f"ping -c 1 -W 5 {there}", user="root").returncode == 0
     assert "dev lab0" in run(here, f"ip route get $(getent hosts {there} | cut -d' ' -f1)").stdout
+
+
+@pytest.mark.parametrize("name", ["mirror1", "dut01"])
+def test_a_reboot_comes_back_by_itself_as_another_boot(lab: TwinLab, run: Run, name: str) -> None:
+    def boot() -> str:
+        return run(name, "cat /proc/sys/kernel/random/boot_id").stdout
+
+    before, state = boot(), {twin.name: twin for twin in lab.list()}[name]
+    run(name, "reboot")
+    until(lambda: boot() not in ("", before), within=60)
+    assert {twin.name: twin for twin in lab.list()}[name] == state
+    assert run(name, "ping -c 1 -W 5 10.0.0.6").returncode == 0
 
 
 def test_http_passes_between_twins(run: Run) -> None:

@@ -81,7 +81,6 @@ def test_a_process_that_cannot_be_written_down_is_not_started(tmp_path: Path) ->
     with pytest.raises(TwinError, match="could not be started"):
         process.spawn(
             ("sleep", "1000"),
-            record=tmp_path / "process",
+            record=tmp_path / "no such folder" / "process",
             console=tmp_path / "console.log",
-            join=[tmp_path / "no such group" / "cgroup.procs"],
         )
