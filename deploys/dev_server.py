@@ -1,43 +1,87 @@
-"""Make a dev server: crosprov's own, as a service of the host."""
+"""Make a dev server: crosprov's own or that of a checkout, with what it shall serve."""
 
 from __future__ import annotations
 
+from functools import partial
+
+from crosprov.deploys.chromiumos import chromiumos
 from pyinfra import api
 
-from crosprov import devserver
+from crosprov import __version__, wheelhouse
 from crosprov.deploying import base_url, describes, secret
+from crosprov.facts.staging import client
 from crosprov.inventory.lab import Host, Lab
 from crosprov.operations import files
 from crosprov.operations.effects import effects
+from crosprov.operations.environments import environment, only_environment
 from crosprov.operations.packages import packages
+from crosprov.operations.staging import Server, build, tell_builds
+from crosprov.operations.trees import tree
 from crosprov.operations.units import unit
 from crosprov.operations.users import user
 from crosprov.roles import dev_server, mirror
-from crosprov.templating import render
+from crosprov.templating import render, systemd_argument
+from crosprov.wishes import wishes_of
 
 UNIT = "devserver.service"
+UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 ACCOUNT = "devserver"
-PROGRAM = "/usr/lib/crosprov/devserver.py"
+MODULE = "crosprov.devserver"
+ENVIRONMENTS = "/usr/lib/crosprov/devserver"
+CLIENT = "/usr/lib/crosprov/stage.py"
 CREDENTIALS = "/etc/crosprov/devserver.boto"
+XBUDDY_CONFIG = "/etc/crosprov/xbuddy_config.ini"
 MAKE_CONF = "/etc/crosprov/make.conf.mirrors"
+_SHADOW = "src/platform/dev/shadow_xbuddy_config.ini"  # below a checkout
+_FIRST_PROGRAM = "/usr/lib/crosprov/devserver.py"  # of crosprov 0.1
 
 
 @api.deploy("Dev server")
 def deploy(lab: Lab, host: Host) -> None:
-    """Run the dev server under an account of its own, and point builds at the mirrors."""
+    """Run the dev server under an account of its own, and let it have what it shall serve."""
     wanted = host.settings(dev_server.Settings)
     packages(["python3"])
     user(ACCOUNT, shell="/usr/sbin/nologin", home="/nonexistent", system=True)
     if not describes(host, wanted.static_dir):
         files.directory(wanted.static_dir, user=ACCOUNT, group=ACCOUNT)
-    files.file(PROGRAM, devserver.source(), restarts=[UNIT])
     _credentials(lab, wanted)
+    _xbuddy_config(lab, wanted)
     _mirrors(lab, wanted)
-    files.file(f"/etc/systemd/system/{UNIT}", _unit(lab, wanted), restarts=[UNIT])
+    if wanted.implementation == "chromiumos":
+        chromiumos(lab, host, wanted)
+    else:
+        _embedded(lab, wanted)
+    files.file(CLIENT, client())
+    for path, served in wanted.files.items():
+        root = f"{wanted.static_dir}/{path}"
+        tree(served.source, root, base=wanted.static_dir, user=ACCOUNT, delete=served.delete)
+    _builds(lab, host, wanted)
+
+
+def _embedded(lab: Lab, wanted: dev_server.Settings) -> None:
+    """Run the dev server that crosprov brings, in a Python environment of its own.
+
+    Its folder is named after its content, so that the unit differs when that does, and the old
+    one serves until the new one is complete.
+    """
+    effects().about["dev server"] = f"embedded, of crosprov {__version__}"
+    folder = f"{ENVIRONMENTS}/{wheelhouse.digest()}"
+    archive = partial(wheelhouse.archive, wanted.wheelhouse)
+    environment(folder, module=MODULE, archive=archive, restarts=[UNIT])
+    files.file(UNIT_FILE, _unit(lab, wanted, folder), restarts=[UNIT])
     unit(UNIT, ready=f"http://127.0.0.1:{wanted.port}/check_health")
-    for build in wanted.stage:
-        source = build.archive_url or build.local_path
-        effects().notices.append(f"stage {source} is not carried out by this version")
+    only_environment(folder)
+    files.absent(_FIRST_PROGRAM)
+
+
+def _builds(lab: Lab, host: Host, wanted: dev_server.Settings) -> None:
+    wishes = wishes_of(lab, host)
+    option = "--static_dir" if wanted.implementation == "embedded" else '"--static_dir"'
+    served = f"{option} {systemd_argument(wanted.static_dir)}"
+    server = Server(wanted.port, UNIT_FILE, served, CLIENT)
+    for wish in wishes:
+        build(wish, server=server, wishes=wishes)
+    tell_builds(server=server, wishes=wishes)
 
 
 def _credentials(lab: Lab, wanted: dev_server.Settings) -> None:
@@ -46,6 +90,17 @@ def _credentials(lab: Lab, wanted: dev_server.Settings) -> None:
         return
     content = secret(lab, wanted.credentials) + "\n"
     files.file(CREDENTIALS, content, mode="0600", user=ACCOUNT, group=ACCOUNT, restarts=[UNIT])
+
+
+def _xbuddy_config(lab: Lab, wanted: dev_server.Settings) -> None:
+    """Write xBuddy's shadow configuration; one in a checkout may be somebody's own."""
+    path = f"{wanted.checkout}/{_SHADOW}" if wanted.checkout else XBUDDY_CONFIG
+    if wanted.xbuddy_config:
+        text = render("dev_server/xbuddy_config.ini.j2", lab=lab.name,
+                      sections=wanted.xbuddy_config)  # fmt: skip
+        files.file(path, text, restarts=[UNIT])
+    elif wanted.checkout is None:
+        files.absent(path, restarts=[UNIT])
 
 
 def _mirrors(lab: Lab, wanted: dev_server.Settings) -> None:
@@ -60,16 +115,40 @@ def _mirrors(lab: Lab, wanted: dev_server.Settings) -> None:
     files.file(MAKE_CONF, render("dev_server/make.conf.mirrors.j2", lab=lab.name, bases=bases))
 
 
-def _unit(lab: Lab, wanted: dev_server.Settings) -> str:
-    folder = f"{wanted.static_dir}/"
+def _unit(lab: Lab, wanted: dev_server.Settings, folder: str) -> str:
+    read = (wanted.static_dir, wanted.payload, wanted.image, wanted.src_image,
+            wanted.payload_generator)  # fmt: skip
+    places = [f"{path}/" for path in read if path is not None]
     return render(
         "dev_server/devserver.service.j2",
         lab=lab.name,
         account=ACCOUNT,
-        program=PROGRAM,
+        environment=folder,
+        words=_words(wanted),
         port=wanted.port,
         static_dir=wanted.static_dir,
-        credentials=CREDENTIALS if wanted.credentials else None,
-        in_home=folder.startswith(("/home/", "/root/", "/run/user/")),
-        in_tmp=folder.startswith(("/tmp/", "/var/tmp/")),
+        generates=wanted.image is not None,
+        in_home=any(path.startswith(("/home/", "/root/", "/run/user/")) for path in places),
+        in_tmp=any(path.startswith(("/tmp/", "/var/tmp/")) for path in places),
     )
+
+
+def _words(wanted: dev_server.Settings) -> list[str]:
+    """Word the settings as the embedded dev server's command line."""
+    valued = {
+        "--port": wanted.port,
+        "--static_dir": wanted.static_dir,
+        "--archive": wanted.archive,
+        "--credentials": CREDENTIALS if wanted.credentials else None,
+        "--storage_endpoint": wanted.storage_endpoint,
+        "--capacity": wanted.capacity or None,
+        "--xbuddy_config": XBUDDY_CONFIG if wanted.xbuddy_config else None,
+        "--payload": wanted.payload,
+        "--image": wanted.image,
+        "--src_image": wanted.src_image,
+        "--payload_generator": wanted.payload_generator,
+        "--board": wanted.board,
+    }
+    words = [word for name, value in valued.items() if value for word in (name, str(value))]
+    words += ["--use_cached"] if wanted.use_cached else []
+    return words + (["--pregenerate_update"] if wanted.pregenerate_update else [])

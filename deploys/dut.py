@@ -1,116 +1,129 @@
-"""Point a device under test at its dev server.
+"""Point a device under test at its server, and have it run the build that it should.
 
 The stateful lsb-release is a file of many writers: update_engine, nebraska, autotest. Only the
-keys that the inventory names are touched. A DUT without a dev server keeps both addresses,
-unless they are those of a dev server of this lab: then crosprov wrote them, and takes them back.
+keys that the inventory names are touched. A DUT without a dev server loses the two addresses that
+crosprov wrote, and no others: it has recorded them, or they are those of a dev server of the lab.
 """
 
 from __future__ import annotations
 
 from pyinfra import api
-from pyinfra import host as current_host
 
 from crosprov.deploying import base_url
 from crosprov.errors import PlanError
-from crosprov.facts.files import Kind, PathFact, PathState
-from crosprov.facts.jobs import JobFact
 from crosprov.inventory.lab import Host, Lab
-from crosprov.operations import marks, merge
-from crosprov.operations.effects import effects
+from crosprov.lsb_release import FACTORY, OVERRIDE, SERVER, UPDATES
+from crosprov.operations import updating
+from crosprov.operations.fetched import fetched
 from crosprov.operations.jobs import job
-from crosprov.operations.note import Commands
-from crosprov.operations.operation import operation
-from crosprov.roles import dev_server, dut
+from crosprov.operations.looking import look
+from crosprov.operations.override import Wish, former, override, reachable
+from crosprov.roles import dev_server, dut, factory_server
 
-LSB_RELEASE = "/mnt/stateful_partition/etc/lsb-release"
-UPDATES = "CHROMEOS_AUSERVER"
-SERVER = "CHROMEOS_DEVSERVER"
+LSB_RELEASE = OVERRIDE
 JOB = "update-engine"
-_LIMIT = 1024 * 1024  # bytes; as the merging operation asks, so that both are one question
 
 
 @api.deploy("Device under test")
 def deploy(lab: Lab, host: Host) -> None:
-    """Set the lines of the stateful lsb-release, and restart the update engine for them."""
+    """Set the addresses, restart the update engine for them, install the build, fetch files."""
     wanted = host.settings(dut.Settings)
+    _check(wanted)
+    look(wanted.board, server=wanted.dev_server)
+    wishes = _wishes(lab, wanted)
     if wanted.dev_server is not None:
-        addresses = _addresses(_root(lab, wanted.dev_server), wanted.label)
-    else:
-        addresses = _taken_back(lab)
-    values = {**addresses, **wanted.lsb_release}
-    _check(wanted, values)
-    if not values and not _restart_is_due():
-        return
-    stateful_lsb_release()
-    merge.settings(LSB_RELEASE, values, restarts=[JOB])
-    job(JOB)
+        root = _root(lab, wanted, wanted.dev_server)
+        reachable(f"{root}/check_health", wanted.dev_server, wishes, want=_want(wanted))
+    for wish in wishes:
+        override(wish, restarts=[JOB] if wish.path == OVERRIDE else [])
+    if wanted.factory is None:
+        former(Wish(FACTORY))
+    job(JOB, only_due=wanted.dev_server is None and not wanted.lsb_release)
+    if wanted.dev_server is not None:
+        _from_dev_server(lab, wanted, wanted.dev_server)
 
 
-@operation
-def stateful_lsb_release() -> Commands:
-    """Refuse a directory in the file's place, and say when the update engine will not read all.
-
-    It reads nothing after a line that is neither KEY=value nor a comment (libbrillo's
-    KeyValueStore).
-    """
-    seen = current_host.get_fact(PathFact, path=LSB_RELEASE, limit=_LIMIT)
-    if seen.kind is Kind.DIRECTORY:
-        raise PlanError(
-            f"{LSB_RELEASE} is a directory where a file is wanted",
-            hint="some scripts make it so by mistake; look into it and remove it by hand",
+def _from_dev_server(lab: Lab, wanted: dut.Settings, name: str) -> None:
+    server = lab.hosts[name].settings(dev_server.Settings)
+    root = _root(lab, wanted, name)
+    label = wanted.wanted_label()
+    if label is not None:
+        updating.build(
+            label,
+            numbers=dut.numbers_of(label) or "",
+            source=updating.Source(name, root, server.archive_url(label)),
+            board=wanted.board,
+            reboot=wanted.reboot,
         )
-    for number, line in enumerate(_lines(seen), start=1):
-        text = line.strip()
-        if text and not text.startswith("#") and (text.startswith("=") or "=" not in text):
-            effects().notices.append(
-                f"{LSB_RELEASE}:{number} is neither KEY=value nor a comment, and the update "
-                "engine reads nothing after it"
-            )
-            break
-    yield from ()
+    elif wanted.label is not None:
+        source = updating.Source(name, root, server.archive_url(wanted.label))
+        updating.served(source, label=wanted.label)
+    for path, file in wanted.files.items():
+        url = f"{root}/static/{file.source}"
+        fetched(path, url, sha256=file.sha256, mode=file.mode)
 
 
-def _addresses(root: str, label: str | None) -> dict[str, str | None]:
-    return {UPDATES: f"{root}/update/{label}" if label else f"{root}/update", SERVER: root}
+def _want(wanted: dut.Settings) -> tuple[str, str] | None:
+    """Give label and release version of the build that is wanted."""
+    label = wanted.wanted_label()
+    return None if label is None else (label, dut.numbers_of(label) or "")
 
 
-def _taken_back(lab: Lab) -> dict[str, str | None]:
-    """Name the keys that point at a dev server of this lab, to be absent."""
-    roots = [_root(lab, name) for name, other in lab.hosts.items() if other.plays("dev_server")]
-    found: dict[str, str | None] = {}
-    seen = current_host.get_fact(PathFact, path=LSB_RELEASE, limit=_LIMIT)
-    for line in _lines(seen):
-        key, _, value = line.partition("=")
-        if key in (UPDATES, SERVER) and any(f"{value}/".startswith(f"{root}/") for root in roots):
-            found[key] = None
-    return found
+def _wishes(lab: Lab, wanted: dut.Settings) -> list[Wish]:
+    """Say what the file of the update engine shall hold, and under production the installer's."""
+    addresses: dict[str, str] = {}
+    if wanted.dev_server is not None:
+        root = _root(lab, wanted, wanted.dev_server)
+        label = wanted.label
+        addresses = {UPDATES: f"{root}/update/{label}" if label else f"{root}/update", SERVER: root}
+    wishes = [
+        Wish(
+            OVERRIDE,
+            addresses=addresses,
+            settings=wanted.lsb_release,
+            ours=() if addresses else _would_write(lab, wanted),
+            remove_stale=wanted.stale_release_keys == "remove",
+        )
+    ]
+    if wanted.factory is not None:
+        url = _umpire(lab, wanted.factory)
+        wishes.append(Wish(FACTORY, addresses={UPDATES: url, SERVER: url}))
+    return wishes
 
 
-def _lines(seen: PathState) -> list[str]:
-    return (seen.content or b"").decode("utf-8", "replace").split("\n")
+def _would_write(lab: Lab, wanted: dut.Settings) -> tuple[str, ...]:
+    """List the lines that crosprov writes for some dev server of the lab."""
+    lines = []
+    for name, other in lab.hosts.items():
+        if other.plays("dev_server"):
+            root = _root(lab, wanted, name)
+            lines += [f"{SERVER}={root}", f"{UPDATES}={root}/update"]
+    return tuple(lines)
 
 
-def _restart_is_due() -> bool:
-    return current_host.get_fact(JobFact, job=JOB, mark=marks.mark_of(JOB)).due
+def _umpire(lab: Lab, factory: dut.Factory) -> str:
+    server = lab.hosts[factory.server]
+    projects = server.settings(factory_server.Settings).projects
+    if factory.project not in projects:
+        raise PlanError(
+            f"factory names the project {factory.project}, which {factory.server} does not have",
+            hint=f"its projects: {', '.join(projects) or 'none'}",
+        )
+    return f"{base_url(server.address, projects[factory.project].umpire_port)}/update"
 
 
-def _root(lab: Lab, name: str) -> str:
+def _root(lab: Lab, wanted: dut.Settings, name: str) -> str:
+    """Word the root of a dev server as the DUT reaches it."""
     server = lab.hosts[name]
-    return base_url(server.address, server.settings(dev_server.Settings).port)
+    here = name == wanted.dev_server and wanted.dev_server_address
+    return base_url(here or server.address, server.settings(dev_server.Settings).port)
 
 
-def _check(wanted: dut.Settings, values: dict[str, str | None]) -> None:
-    """Refuse lines that a reader of the file would take for something else."""
+def _check(wanted: dut.Settings) -> None:
+    """Refuse lines that two keys of the inventory ask for."""
     for key in (UPDATES, SERVER):
         if wanted.dev_server is not None and key in wanted.lsb_release:
             raise PlanError(
                 f"lsb_release sets {key}, which dev_server sets too",
                 hint="take one of them out of the inventory",
-            )
-    for key, value in values.items():
-        if value is not None and (value != value.strip() or value.endswith("\\")):
-            raise PlanError(
-                f"lsb_release has {key} with a blank or a backslash at an end, which the update "
-                "engine does not read as it is meant",
-                hint="take it away",
             )

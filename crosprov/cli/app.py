@@ -15,6 +15,7 @@ from crosprov.cli.failure import guarded
 # `EXAMPLES` in a module is shown below its help. This is also the order of the help.
 COMMANDS = (
     "init", "validate", "schema", "graph", "plan", "apply", "status", "rehearse", "twin",
+    "devserver", "wheelhouse",
 )  # fmt: skip
 
 
@@ -42,7 +43,8 @@ def _application(commands: Sequence[str]) -> typer.Typer:
             app.add_typer(module.app, name=name)
         else:
             examples = getattr(module, "EXAMPLES", None)
-            app.command(name, epilog=examples)(getattr(module, name))
+            settings = getattr(module, "CONTEXT", None)
+            app.command(name, epilog=examples, context_settings=settings)(getattr(module, name))
     return app
 
 

@@ -1,10 +1,5 @@
-"""The dev server that crosprov installs on a dev host: one file, which runs by itself."""
+"""The dev server that crosprov brings: stages builds, serves them, answers update checks.
 
-from __future__ import annotations
-
-from importlib.resources import files
-
-
-def source() -> bytes:
-    """Read the program's text, as it is uploaded to a dev host."""
-    return files(__name__).joinpath("server.py").read_bytes()
+It is installed on dev hosts without the rest of crosprov, so nothing here imports what lies
+outside of this package.
+"""

@@ -105,11 +105,13 @@ def _store(value: str) -> str:
     return _absolute(value)
 
 
-def _bucket_path(value: str) -> str:
-    if not value.startswith("gs://"):
-        message = "must be a Google Storage address"
-        raise refusal(message, "write gs://bucket/path, or local_path for a folder")
-    return _store(value)
+def _build_source(value: str) -> str:
+    if value.startswith("gs://"):
+        return _store(value)
+    if not re.fullmatch(r"https?://[^\s/]+(/[^\s/]+)*", value):
+        message = "must be gs://bucket/path or https://host/path, without a slash at the end"
+        raise refusal(message, "or local_path for a folder of the host")
+    return value
 
 
 Port = Annotated[int, Field(ge=1, le=65535), Kind("port")]
@@ -164,7 +166,9 @@ SettingValue = Annotated[
     Kind("single line"),
 ]
 Store = Annotated[str, AfterValidator(_store), Kind("absolute folder or gs://bucket/prefix")]
-BucketPath = Annotated[str, AfterValidator(_bucket_path), Kind("gs://bucket/path")]
+BuildSource = Annotated[
+    str, AfterValidator(_build_source), Kind("gs://bucket/path or http(s) address")
+]
 WebAddress = Annotated[
     str,
     AfterValidator(_matching(r"https?://[^\s/]+(/\S*)?", "must begin with https:// or http://")),

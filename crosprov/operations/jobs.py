@@ -34,18 +34,21 @@ in_state() {
 
 
 @operation
-def job(name: str, /, *, running: bool = True) -> Commands:
+def job(name: str, /, *, running: bool = True, only_due: bool = False) -> Commands:
     """Make an upstart job run, with its configuration as it is now, or be stopped.
 
     A restart that is due is made by stop and start, because upstart refuses to restart what is
-    stopped, and because only a new start reads the job's own file again. Raises PlanError for
-    a job that upstart does not know, and for a host without upstart.
+    stopped, and because only a new start reads the job's own file again. With `only_due` a job
+    is left as it is unless a restart is due. Raises PlanError for a job that upstart does not
+    know, and for a host without upstart.
     """
     if not _NAME.fullmatch(name):
         raise PlanError(f"{name!r} is not the name of an upstart job")
     seen = host.get_fact(JobFact, job=name, mark=marks.mark_of(name))
-    _refuse(name, seen)
     due = effects().restart_due(name, marked=seen.due)
+    if only_due and not due:
+        return
+    _refuse(name, seen)
     if not due and (seen.running if running else seen.stopped):
         return
     effects().restart_done(name)

@@ -16,7 +16,7 @@ from crosprov.operations.operation import operation
 
 __all__ = ["block", "line", "merge_block", "merge_line", "merge_settings", "settings"]
 
-_LIMIT = 1024 * 1024  # bytes of a file that we merge into
+LIMIT = 1024 * 1024  # bytes of a file that we merge into
 
 
 @operation
@@ -35,9 +35,9 @@ def settings(
     made, owned by root with `mode`, unless there is nothing to write into it. Raises PlanError
     for what is not a text file of at most 1 MiB.
     """
-    seen = _observe(path)
-    after = _merged(path, seen, lambda b: merge_settings(b, values, separator=separator))
-    yield from _write(path, seen, after, mode, restarts)
+    seen = observe(path)
+    after = merged(path, seen, lambda b: merge_settings(b, values, separator=separator))
+    yield from rewrite(path, seen, after, mode, restarts)
 
 
 @operation
@@ -56,9 +56,9 @@ def block(
     `marker` tells several blocks of a file apart, `comment` is what makes a line of the file a
     comment. See `settings` for what stays and what is refused.
     """
-    seen = _observe(path)
-    after = _merged(path, seen, lambda b: merge_block(b, text, name=marker, comment=comment))
-    yield from _write(path, seen, after, mode, restarts)
+    seen = observe(path)
+    after = merged(path, seen, lambda b: merge_block(b, text, name=marker, comment=comment))
+    yield from rewrite(path, seen, after, mode, restarts)
 
 
 @operation
@@ -76,14 +76,14 @@ def line(
     `match` is a regular expression that is searched in each line. See `settings` for what
     stays and what is refused.
     """
-    seen = _observe(path)
-    after = _merged(path, seen, lambda before: merge_line(before, text, match=match))
-    yield from _write(path, seen, after, mode, restarts)
+    seen = observe(path)
+    after = merged(path, seen, lambda before: merge_line(before, text, match=match))
+    yield from rewrite(path, seen, after, mode, restarts)
 
 
-def _observe(path: str) -> PathState:
+def observe(path: str) -> PathState:
     """Give what stands at a path at this point of the plan, with its content."""
-    observed = host.get_fact(PathFact, path=path, limit=_LIMIT)
+    observed = host.get_fact(PathFact, path=path, limit=LIMIT)
     seen = effects().written.get(path, observed)
     if seen.kind is Kind.LINK:
         raise PlanError(
@@ -97,11 +97,12 @@ def _observe(path: str) -> PathState:
     return seen
 
 
-def _merged(path: str, seen: PathState, merge: Callable[[bytes], bytes]) -> bytes:
+def merged(path: str, seen: PathState, merge: Callable[[bytes], bytes]) -> bytes:
+    """Give a file's bytes after a merge, which raises PlanError for what it cannot do."""
     before = b"" if seen.kind is Kind.ABSENT else seen.content
     if before is None:
         raise PlanError(
-            f"{path} has {seen.size} bytes, and only files of at most {_LIMIT} are changed in part"
+            f"{path} has {seen.size} bytes, and only files of at most {LIMIT} are changed in part"
         )
     if b"\0" in before:
         raise PlanError(f"{path} is not a text file, so no line of it can be changed")
@@ -111,9 +112,10 @@ def _merged(path: str, seen: PathState, merge: Callable[[bytes], bytes]) -> byte
         raise PlanError(f"{path}: {error.message}", hint=error.hint) from None
 
 
-def _write(
+def rewrite(
     path: str, seen: PathState, after: bytes, mode: str, restarts: Sequence[str]
 ) -> Commands:
+    """Write a file anew where it changed; its mode and owner stay."""
     if after == (seen.content or b""):
         return
     made = seen.kind is Kind.ABSENT

@@ -73,6 +73,8 @@ def fresh() -> ScriptedHost:
     return ScriptedHost(
         units={"ssh.service": Unit(True, True), "cron.service": Unit()},
         jobs={"update-engine": Unit(True, True)},
+        dut={"debug_build": "1", "devsw_boot": "1", "operation": "UPDATE_STATUS_IDLE"},
+        answers={"http://10.0.0.6:8082/check_health": "200"},
     )
 
 

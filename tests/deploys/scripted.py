@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import posixpath
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from crosprov.planning.batch import Answer
 from crosprov.planning.engine import Drawing
@@ -56,6 +59,12 @@ class ScriptedHost:
     migrated: str = ""
     containers: dict[str, tuple[str, str]] = field(default_factory=dict)  # spec hash, image
     marks: set[str] = field(default_factory=set)
+    environments: set[str] = field(default_factory=set)
+    python: str = "3.11"
+    machine: str = "x86_64"
+    staged: set[tuple[str, str]] = field(default_factory=set)  # build, artifact or file
+    dut: dict[str, str] = field(default_factory=dict)  # lines of the answer of a DUT, by word
+    answers: dict[str, str] = field(default_factory=dict)  # of web servers, by URL
     rounds: int = 0
 
     def plan(self, model: HostModel) -> Drawing:
@@ -116,6 +125,20 @@ class ScriptedHost:
         state = "start/running" if self.jobs[name].active else "stop/waiting"
         return f"job {state}\n" + ("due\n" if name in self.marks else "")
 
+    def _dut(self, _: str, command: str) -> str:
+        return "".join(f"{word} {value}\n" for word, value in self.dut.items())
+
+    def _status(self, url: str, command: str) -> str:
+        return self.answers.get(url, "none")
+
+    def _served(self, url: str, command: str) -> str:
+        return self.answers.get(url, "")
+
+    def _fetched(self, name: str, command: str) -> str:
+        urls = [url for url in self.answers if f"heads {url} " in command]
+        said = "".join(f"served {self.answers[url]}\n" for url in urls)
+        return f"{said}path\n{self._path(name, 'sha256sum')}"
+
     def _packages(self, _: str, command: str) -> str:
         names = command.partition("for p in ")[2].partition(";")[0].split()
         lines = ["dpkg amd64", *(f"want {name}" for name in names)]
@@ -158,12 +181,47 @@ class ScriptedHost:
         lines += [f"image {self.image}", f"needs {needs}"]
         return "\n".join(lines) + "\n"
 
+    def _environment(self, name: str, command: str) -> str:
+        neighbours = sorted(path.rpartition("/")[2] for path in self.environments)
+        python = f"/usr/bin/python{self.python}" if "python3" in self.packages else ""
+        lines = [f"python {python}", self.machine, self.python if python else ""]
+        lines.append("complete" if name in self.environments else "incomplete")
+        return "\n".join([*lines, *neighbours]) + "\n"
+
+    def _builds(self, port: str, command: str) -> str:
+        """Answer as the dev server does when the unit that is asked about runs."""
+        words = shlex.split(command.partition("<<")[0].replace("\n", " "))
+        file = self.paths.get(words[4])
+        unit = self.units.get("devserver.service", Unit())
+        if file is None or words[3] not in file.content.decode() or not unit.active:
+            return ""
+        wishes = json.loads(words[-1])
+        return "".join(f"{json.dumps(self._look(wish))}\n" for wish in wishes)
+
+    def _look(self, wish: dict[str, Any]) -> dict[str, object]:
+        if "xbuddy" in wish:
+            return {"unknown": "xBuddy knows no such build"}
+        build = wish["source"].partition("://")[2].partition("/")[2]
+        names = [*wish["artifacts"], *wish["files"]]
+        missing = [name for name in names if (build, name) not in self.staged]
+        return {"build": build, "missing": missing}
+
+    def _tree(self, name: str, command: str) -> str:
+        return "same\n" if name in self.paths else ""
+
     _answers: dict[str, Callable[[ScriptedHost, str, str], str]] = field(
         init=False,
         default_factory=lambda: {
             "path": ScriptedHost._path,
+            "environment": ScriptedHost._environment,
+            "builds staged by the dev server on port": ScriptedHost._builds,
+            "tree": ScriptedHost._tree,
             "unit": ScriptedHost._unit,
             "job": ScriptedHost._job,
+            "state of the DUT": ScriptedHost._dut,
+            "HTTP answer of": ScriptedHost._status,
+            "answer of": ScriptedHost._served,
+            "fetched file": ScriptedHost._fetched,
             "packages": ScriptedHost._packages,
             "user": ScriptedHost._user,
             "authorized keys of": ScriptedHost._keys,
@@ -236,6 +294,20 @@ class ScriptedHost:
         digest = script.partition("crosprov.spec-hash=")[2][:64]
         self.containers[change.resource.name] = (digest, self.image)
 
+    def _take_environment(self, change: Change) -> None:
+        self.environments.add(change.resource.name)
+
+    def _take_environments(self, change: Change) -> None:
+        parent = change.resource.name
+        self.environments -= {f"{parent}/{name}" for name in change.before}
+
+    def _take_build(self, change: Change) -> None:
+        self.staged |= {(change.resource.name, name) for name in change.after}
+
+    def _take_folders(self, change: Change) -> None:
+        for path in change.after:
+            self.paths[path] = Path("directory", "0755", "devserver", "devserver")
+
     def _take_check(self, change: Change) -> None:
         """Change nothing: a check only looks."""
 
@@ -243,11 +315,16 @@ class ScriptedHost:
         init=False,
         default_factory=lambda: {
             "file": ScriptedHost._take_file,
+            "environment": ScriptedHost._take_environment,
+            "environments": ScriptedHost._take_environments,
+            "build": ScriptedHost._take_build,
+            "folders": ScriptedHost._take_folders,
             "directory": ScriptedHost._take_directory,
             "link": ScriptedHost._take_link,
             "packages": ScriptedHost._take_packages,
             "unit": ScriptedHost._take_unit,
             "job": ScriptedHost._take_job,
+            "probe": ScriptedHost._take_check,
             "user": ScriptedHost._take_user,
             "image": ScriptedHost._take_image,
             "database": ScriptedHost._take_database,

@@ -24,7 +24,11 @@ TEMPLATES = files("crosprov.templates")
 
 
 def test_every_role_has_a_deploy_and_every_deploy_a_role() -> None:
-    assert {info.name for info in iter_modules(PACKAGE.__path__)} == set(roles.available())
+    modules = {info.name: importlib.import_module(f"crosprov.deploys.{info.name}") for info in
+               iter_modules(PACKAGE.__path__)}  # fmt: skip
+    # A module without a deploy is a part of another one's.
+    deploys = {name for name, module in modules.items() if hasattr(module, "deploy")}
+    assert deploys == set(roles.available())
 
 
 @pytest.mark.parametrize("role", sorted(roles.available()))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from crosprov import wheelhouse
 from crosprov.errors import PlanError
 from crosprov.planning.engine import Drawing
 from tests.deploys import labs, scripted
@@ -15,6 +16,7 @@ from tests.deploys.scripted import ScriptedHost
 SITE = "/etc/nginx/conf.d/crosprov-mirror.conf"
 UNIT = "/etc/systemd/system/devserver.service"
 BOTO = "/etc/crosprov/devserver.boto"
+ENVIRONMENT = f"/usr/lib/crosprov/devserver/{wheelhouse.digest()}"
 
 FIRST = {
     "server1": [
@@ -45,11 +47,12 @@ FIRST = {
         "+ packages python3",
         "+ user devserver",
         "+ directory /srv/devserver/static",
-        "+ file /usr/lib/crosprov/devserver.py",
         f"+ file {BOTO}",
         "+ file /etc/crosprov/make.conf.mirrors",
+        f"+ environment {ENVIRONMENT}",
         f"+ file {UNIT}",
         "~ unit devserver.service",
+        "+ file /usr/lib/crosprov/stage.py",
     ],
     "factory1": [
         "+ packages docker.io",
@@ -154,8 +157,8 @@ DRIFTS: list[tuple[str, Callable[[ScriptedHost], object], list[str]]] = [
     ("mirror1", _due("nginx.service"), ["> check nginx configuration", "> unit nginx.service"]),
     (
         "dev1",
-        _edited("/usr/lib/crosprov/devserver.py"),
-        ["~ file /usr/lib/crosprov/devserver.py", "> unit devserver.service"],
+        lambda h: h.environments.clear(),
+        [f"+ environment {ENVIRONMENT}", "> unit devserver.service"],
     ),
     ("dev1", _edited(UNIT), [f"~ file {UNIT}", "> unit devserver.service"]),
     ("dev1", _mode(BOTO), [f"~ file {BOTO}", "> unit devserver.service"]),
@@ -308,12 +311,6 @@ def test_what_cannot_be_is_said_in_the_plan(
 @pytest.mark.parametrize(
     ("name", "change", "notice"),
     [
-        (
-            "dev1",
-            ("port: 8082, ",
-             "port: 8082, stage: [{archive_url: gs://bucket/eve/R1, artifacts: [stateful]}], "),
-            "stage gs://bucket/eve/R1 is not carried out by this version",
-        ),
         (
             "mirror1",
             ("gentoo: {", "gentoo: {upstreams: [https://distfiles.example.com], "),

@@ -106,15 +106,15 @@ def test_ranges_of_values_are_paired_with_the_name() -> None:
     hosts:
       "r[1:2]d[01:02]":
         ssh: {host: "10.0.[1:2].[01:02]"}
-        dut: {board: eve, label: "eve-release/R[120:123]-1.0.0"}
+        dut: {board: "eve-R[120:123]"}
     """)
     assert [
-        (h.name, h.address, h.roles["dut"].model_dump()["label"]) for h in lab.hosts.values()
+        (h.name, h.address, h.roles["dut"].model_dump()["board"]) for h in lab.hosts.values()
     ] == [
-        ("r1d01", "10.0.1.1", "eve-release/R120-1.0.0"),
-        ("r1d02", "10.0.1.2", "eve-release/R121-1.0.0"),
-        ("r2d01", "10.0.2.1", "eve-release/R122-1.0.0"),
-        ("r2d02", "10.0.2.2", "eve-release/R123-1.0.0"),
+        ("r1d01", "10.0.1.1", "eve-R120"),
+        ("r1d02", "10.0.1.2", "eve-R121"),
+        ("r2d01", "10.0.2.1", "eve-R122"),
+        ("r2d02", "10.0.2.2", "eve-R123"),
     ]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from crosprov import wheelhouse
 from tests.lab.conftest import Story
 from tests.lab.labs import differences, told
 
@@ -24,7 +25,9 @@ SITE = "/etc/nginx/conf.d/crosprov-mirror.conf"
 SITE_CHANGES = ("run check nginx configuration", "run unit nginx.service")
 DEFAULT = "/etc/nginx/sites-enabled/default"
 STORE = "/srv/mirror/gentoo/distfiles"
-SERVER = "/usr/lib/crosprov/devserver.py"
+ENVIRONMENT = f"/usr/lib/crosprov/devserver/{wheelhouse.digest()}"
+PROGRAM = f"{ENVIRONMENT}/lib/python3*/site-packages/crosprov/devserver/app.py"
+CLIENT = "/usr/lib/crosprov/stage.py"
 UNIT = "/etc/systemd/system/devserver.service"
 STATIC = "/srv/devserver/static"
 LSB = "/mnt/stateful_partition/etc/lsb-release"
@@ -100,12 +103,12 @@ HARMS = [
         ),
     ),
     Harm(
-        "program edited", "dev1", f"echo '#' >> {SERVER}",
-        (f"update file {SERVER}", "run unit devserver.service"),
+        "program edited", "dev1", f"echo '#' | tee -a {PROGRAM}",
+        (f"update environment {ENVIRONMENT}", "run unit devserver.service"),
     ),
     Harm(
-        "program deleted", "dev1", f"rm {SERVER}",
-        (f"create file {SERVER}", "run unit devserver.service"),
+        "program deleted", "dev1", f"rm {PROGRAM}",
+        (f"update environment {ENVIRONMENT}", "run unit devserver.service"),
     ),
     Harm(
         "configuration edited", "dev1", "sed -i s/10.0.0.5/10.9.9.9/ /etc/crosprov/make.conf.*",
@@ -326,9 +329,9 @@ REFUSED = [
         "nginx.service is masked on the host", "somebody masked it on purpose",
     ),
     (
-        "dev1", f"mv {SERVER} {SERVER}.kept; mkdir {SERVER}",
-        f"rmdir {SERVER}; mv {SERVER}.kept {SERVER}",
-        f"{SERVER} is a directory where a file is wanted", "move it away by hand",
+        "dev1", f"mv {CLIENT} {CLIENT}.kept; mkdir {CLIENT}",
+        f"rmdir {CLIENT}; mv {CLIENT}.kept {CLIENT}",
+        f"{CLIENT} is a directory where a file is wanted", "move it away by hand",
     ),
     (
         "dut01", f"mv {LSB} {LSB}.kept; mkdir {LSB}", f"rmdir {LSB}; mv {LSB}.kept {LSB}",

@@ -25,7 +25,7 @@ def sections() -> dict[str, str]:
 
 
 def options(text: str) -> set[str]:
-    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z_-]*", text))
 
 
 def commands(capsys: pytest.CaptureFixture[str]) -> Iterator[tuple[str, set[str]]]:
@@ -35,7 +35,7 @@ def commands(capsys: pytest.CaptureFixture[str]) -> Iterator[tuple[str, set[str]
         words = waiting.pop()
         assert run([*words, "--help"]) == 0
         told = capsys.readouterr().out
-        listed = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", told, re.M)
+        listed = re.findall(r"^  (?:-\w(?: [A-Z]+)?, )?(--[a-z_-]+)", told, re.M)
         yield " ".join(["crosprov", *words]), set(listed) - {"--help"}
         _, _, below = told.partition("\nCommands:\n")
         names = re.findall(r"^  (\w+)  ", below.partition("\n\n")[0], re.M)

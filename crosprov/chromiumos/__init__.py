@@ -1,0 +1,1 @@
+"""What is known of the devserver of a ChromiumOS checkout: its options, and what it needs."""

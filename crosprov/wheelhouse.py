@@ -1,0 +1,197 @@
+"""The wheelhouse: all that a dev host needs to run the embedded dev server, in one archive.
+
+The controller fetches pinned wheels with pip, once, and adds pip itself and a wheel of the
+package `crosprov.devserver`. A dev host then needs Python and no network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from crosprov import wheels
+from crosprov.errors import PlanError
+from crosprov.wheels import MACHINES, OWN_WHEEL, PYTHONS, Pin
+
+_LAYOUT = 1  # raised when an environment has to be made anew although its wheels are the same
+_KEPT = 5  # archives in the cache; saved plans may name older ones than the newest
+_WITHIN = 600.0  # seconds for one run of pip
+TAGS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014", "manylinux_2_12", "manylinux2010")
+_ELSEWHERE = (
+    "fill a folder with `crosprov wheelhouse DIR` on a machine with a package index, and name it "
+    "as dev_server.wheelhouse"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A tar of the controller: all wheels, and `requirements.txt` with their digests."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@cache
+def digest() -> str:
+    """Name the environment that the wheelhouse makes: 16 hex digits; nothing is fetched."""
+    named = hashlib.sha256(f"{_LAYOUT}\n{wheels.requirements()}".encode())
+    named.update(wheels.own_wheel())
+    return named.hexdigest()[:16]
+
+
+def archive(folder: Path | None = None) -> Archive:
+    """Give the archive of this version, from the cache or made now.
+
+    The wheels come from `folder` where it is given, else from the cache, else from pip. Raises
+    PlanError when the folder lacks one or pip cannot fetch them.
+    """
+    from crosprov.twin.locks import locked
+
+    target = cache_folder() / f"{digest()}.tar"
+    with locked(cache_folder() / "lock"):
+        if folder is not None or not target.exists():
+            _write(target, _from_folder(folder) if folder is not None else _fetched())
+        os.utime(target)
+        _tidy(target.parent)
+    with target.open("rb") as file:
+        return Archive(str(target), target.stat().st_size, sha256_of(file.name))
+
+
+def fill(folder: Path) -> int:
+    """Put the wheels into a folder, for a controller without a package index; count them.
+
+    Raises PlanError when pip cannot fetch them or the folder cannot be written.
+    """
+    from crosprov.twin.locks import locked
+
+    with locked(cache_folder() / "lock"):
+        found = _fetched()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for wheel in found:
+                shutil.copyfile(wheel, folder / wheel.name)
+        except OSError as error:
+            raise PlanError(f"{folder} cannot be filled: {error.strerror}") from None
+    return len(found)
+
+
+def cache_folder() -> Path:
+    """Give the folder of what was fetched and made, of the user who runs crosprov."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    root = Path(base) if base.startswith("/") else Path.home() / ".cache"
+    return root / "crosprov" / "wheelhouse"
+
+
+def _from_folder(folder: Path) -> tuple[Path, ...]:
+    """Find the pinned wheels in a folder; what else lies there does not matter."""
+    if not folder.is_dir():
+        raise PlanError(f"the wheelhouse {folder} is not a folder", hint=_ELSEWHERE)
+    wanted = {h: pin for pin in wheels.pins(wheels.requirements()) for h in pin.hashes}
+    found = {sha256_of(path): path for path in sorted(folder.glob("*.whl"))}
+    missing = dict.fromkeys(str(pin.name) for h, pin in wanted.items() if h not in found)
+    if missing:
+        raise PlanError(
+            f"the wheelhouse {folder} lacks wheels of {_listed(missing)} that this version of "
+            "crosprov wants",
+            hint="fill it with `crosprov wheelhouse DIR` of the same version",
+        )
+    return tuple(path for h, path in found.items() if h in wanted)
+
+
+def _fetched() -> tuple[Path, ...]:
+    """Give the pinned wheels of the cache; fetch them when they are not there."""
+    text = wheels.requirements()
+    folder = cache_folder() / f"wheels-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    if not folder.is_dir():
+        with tempfile.TemporaryDirectory(dir=cache_folder(), prefix="fetch-") as temporary:
+            ready = Path(temporary, "wheels")
+            _fetch(wheels.pins(text), ready)
+            ready.rename(folder)
+    return tuple(sorted(folder.glob("*.whl")))
+
+
+def _fetch(wanted: tuple[Pin, ...], target: Path) -> None:
+    """Let pip download every wheel for every Python and machine; it checks the digests."""
+    target.mkdir()
+    for machine in MACHINES:
+        for python in PYTHONS:
+            _download(wanted, python, machine, target)
+            # What is for every machine is there from the first time on.
+            plain = {wheels.project_of(path.name) for path in target.glob("*-none-any.whl")}
+            wanted = tuple(pin for pin in wanted if wheels.project_of(pin.name) not in plain)
+
+
+def _download(wanted: Iterable[Pin], python: str, machine: str, target: Path) -> None:
+    listed = target.parent / "requirements.txt"
+    listed.write_text("".join(f"{pin}\n" for pin in wanted), encoding="utf-8")
+    command = [
+        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+        "--no-input", "--no-deps", "--only-binary", ":all:", "--require-hashes",
+        "--implementation", "cp", "--python-version", python,
+        *(word for tag in TAGS for word in ("--platform", f"{tag}_{machine}")),
+        "--dest", str(target), "--requirement", str(listed),
+    ]  # fmt: skip
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_WITHIN
+        )
+    except subprocess.TimeoutExpired:
+        raise PlanError(
+            f"the packages of the dev server were not fetched within {_WITHIN:.0f} s",
+            hint=_ELSEWHERE,
+        ) from None
+    if done.returncode != 0:
+        raise PlanError(
+            f"the packages of the dev server cannot be fetched: {_reason(done.stderr)}",
+            hint=_ELSEWHERE,
+        )
+
+
+def _reason(said: str) -> str:
+    """Choose the line that tells why pip failed, without addresses, which may hold a password."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR: ")] or lines[-1:]
+    text = errors[0] if errors else "pip said nothing"
+    if text.endswith("No module named pip"):
+        return "the Python that runs crosprov has no pip"
+    return re.sub(r"\S+://\S+", "…", text.removeprefix("ERROR: "))
+
+
+def _write(target: Path, found: tuple[Path, ...]) -> None:
+    """Pack the wheels, our own among them, and let the archive appear whole."""
+    own = wheels.own_wheel()
+    # pip installs, and is not installed.
+    pins = [str(pin) for pin in wheels.pins(wheels.requirements()) if pin.name != "pip"]
+    pins.append(f"./{OWN_WHEEL} --hash=sha256:{hashlib.sha256(own).hexdigest()}")
+    texts = {OWN_WHEEL: own, "requirements.txt": "".join(f"{pin}\n" for pin in pins).encode()}
+    part = target.with_suffix(".part")
+    wheels.pack(part, found, texts)
+    part.replace(target)
+
+
+def _tidy(folder: Path) -> None:
+    archives = sorted(folder.glob("*.tar"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in archives[_KEPT:]:
+        old.unlink(missing_ok=True)
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def sha256_of(path: str | Path) -> str:
+    """Digest a file: sha256 in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

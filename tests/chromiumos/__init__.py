@@ -1,0 +1,1 @@
+"""Tests of the dev server of a ChromiumOS checkout, without its code."""
