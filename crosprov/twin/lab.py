@@ -26,6 +26,7 @@ from crosprov.twin.removal import remains, remove, remove_groups
 from crosprov.twin.requirements import why_not
 from crosprov.twin.spec import Kind, TwinSpec, check
 from crosprov.twin.subnets import lab_addresses
+from crosprov.twin.watches import make_room
 
 STATE = Path("/var/lib/crosprov-twin")
 
@@ -79,6 +80,7 @@ class TwinLab:
         if reason := why_not():
             raise TwinError(f"this machine cannot boot a virtual lab: {reason}")
         check(self.spec)
+        make_room()
         shared = rootfs.ensure(self.cache_dir, progress)
         with self._locked():
             lab = self._claim()

@@ -80,6 +80,10 @@ _NOT_ON_A_DUT = (
     *("deb-systemd-helper", "deb-systemd-invoke", "perl", "lsb_release", "busctl"),
     *("journalctl", "loginctl", "systemctl", "systemd-run", "timedatectl", "hostnamectl"),
 )
+_ELSEWHERE_NOT_ON_A_DUT = (
+    *("/usr/sbin/service", "/usr/sbin/invoke-rc.d", "/etc/debian_version"),
+    "/usr/lib/openssh/sftp-server",  # old images have none, and nothing may need it
+)
 
 STATEFUL = "/mnt/stateful_partition"
 
@@ -115,7 +119,7 @@ def _write_dut(tree: Tree) -> None:
     tree.directory(STATEFUL)
     for name in _NOT_ON_A_DUT:
         tree.hide(f"/usr/bin/{name}")
-    for path in ("/usr/sbin/service", "/usr/sbin/invoke-rc.d", "/etc/debian_version"):
+    for path in _ELSEWHERE_NOT_ON_A_DUT:
         tree.hide(path)
 
 

@@ -126,10 +126,14 @@ def _manifest(build: Build, digest: str) -> list[tuple[str, str]]:
 def _stateful(build: Build) -> bytes:
     """Return a stateful.tgz: the tools of a test image, of which there is one file."""
     text = f"{build.label}\n".encode()
-    entry = tarfile.TarInfo("dev_image_new/build")
-    entry.size = len(text)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for folder in ("dev_image_new", "var_new"):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(entry)
+        entry = tarfile.TarInfo("dev_image_new/build")
+        entry.size = len(text)
         archive.addfile(entry, io.BytesIO(text))
     return gzip.compress(packed.getvalue(), mtime=0)
 

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.lab
         ("readlink /bin/sh", 0, "dash\n", ""),
         ("echo $PATH", 0, "/usr/bin:/bin:/usr/sbin:/sbin\n", ""),
         ("command -v apt apt-get dpkg python3 perl systemctl service", 1, "", ""),
+        ("ls /usr/lib/openssh/sftp-server", 2, "", "No such file"),
         ("grep BOARD /etc/lsb-release", 0, "CHROMEOS_RELEASE_BOARD=eve\n", ""),
         ("initctl version", 0, "init (upstart 1.13.2)\n", ""),
         ("start nothing", 1, "", "start: Unknown job: nothing\n"),

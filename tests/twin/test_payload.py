@@ -36,7 +36,7 @@ def test_the_program_writes_a_whole_build(tmp_path: Path) -> None:
     assert base64.b64decode(told["sha256_hex"]) == hashlib.sha256(content).digest()
     assert (told["target_version"], told["is_delta"]) == ("15663.0.0", False)
     with tarfile.open(tmp_path / "build" / "stateful.tgz") as stateful:
-        assert stateful.getnames() == ["dev_image_new/build"]
+        assert stateful.getnames() == ["dev_image_new", "var_new", "dev_image_new/build"]
 
 
 def test_a_build_is_the_same_each_time(tmp_path: Path) -> None:
