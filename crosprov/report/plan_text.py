@@ -24,6 +24,7 @@ _COLOUR = {
 }  # fmt: skip
 _INDENT = " " * 6
 _FOLDED = 40  # lines of a diff that are shown; people ask for more with --verbose
+_BEGINNING = 15  # of a file that is new as a whole: there is nothing to compare
 
 
 def render(plan: Plan, style: Style = PLAIN, *, verbose: bool = False) -> str:
@@ -108,7 +109,10 @@ def _change(change: Change, style: Style, verbose: bool) -> Iterator[str]:
         waits = f"waits {seconds(reboot.within)} for it"
         yield _INDENT + style.paint(f"! reboots the host ({waits})", "yellow")
     if change.diff:
-        yield from (_INDENT + line for line in _diff(change.diff, style, verbose))
+        most = _BEGINNING if change.action is Action.CREATE else _FOLDED
+        lines = change.diff.split("\n")
+        shown = lines if verbose or len(lines) <= most + 5 else lines[:most]
+        yield from (_INDENT + line for line in _diff(shown, len(lines) - len(shown), style))
 
 
 def _attributes(change: Change) -> Iterator[str]:
@@ -122,12 +126,10 @@ def _attributes(change: Change) -> Iterator[str]:
             yield f"{_INDENT}{key}: {old or '(none)'} → {new or '(none)'}"
 
 
-def _diff(diff: str, style: Style, verbose: bool) -> Iterator[str]:
-    lines = diff.split("\n")
-    shown = lines if verbose or len(lines) <= _FOLDED + 5 else lines[:_FOLDED]
+def _diff(shown: list[str], more: int, style: Style) -> Iterator[str]:
     yield from (_diff_line(line, style) for line in shown)
-    if len(shown) < len(lines):
-        yield style.paint(f"… {len(lines) - len(shown)} more lines (--verbose shows them)", "dim")
+    if more:
+        yield style.paint(f"… {more} more lines (--verbose shows them)", "dim")
 
 
 def _diff_line(line: str, style: Style) -> str:

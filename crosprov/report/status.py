@@ -15,7 +15,12 @@ class HostStatus(Frozen):
     roles: tuple[str, ...] = ()
     reached: bool = True
     planned: bool = True
-    about: dict[str, str] = Field({}, description="what was observed and is worth showing")
+    about: dict[str, str] = Field(
+        {},
+        description="what was observed and is worth showing, by its name: of a DUT the board, "
+        "release version, channel, updates from (the address that update_engine asks by its own "
+        "rules) and update engine (what it does); of a dev server what it is and builds staged",
+    )
     drift: tuple[str, ...] = ()
     unready: tuple[str, ...] = ()
     message: str | None = None

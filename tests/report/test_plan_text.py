@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from crosprov.planning.plan import (
     Action,
     Change,
@@ -130,10 +132,11 @@ def test_nothing_to_do_is_news() -> None:
     )
 
 
-def test_a_long_diff_is_folded_until_people_ask() -> None:
+@pytest.mark.parametrize(("action", "more"), [(Action.UPDATE, 160), (Action.CREATE, 185)])
+def test_a_long_diff_is_folded_until_people_ask(action: Action, more: int) -> None:
     lines = "\n".join(f"+line {n}" for n in range(200))
-    made = plan(host("a", change("file", "/etc/x", Action.CREATE, diff=lines)))
-    assert "line 199" not in render(made) and "160 more lines" in render(made)
+    made = plan(host("a", change("file", "/etc/x", action, diff=lines)))
+    assert "line 199" not in render(made) and f"{more} more lines" in render(made)
     assert "line 199" in render(made, verbose=True)
 
 
