@@ -13,12 +13,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench import machine, table
 from bench.measure import BenchError, Command, Series, run
 from crosprov.errors import CrosprovError
 from crosprov.inventory.load import load_lab
 from crosprov.twin import TwinLab
 from crosprov.twinning import twin_lab
 
+_PROJECT = Path(__file__).parent.parent
 _CROSPROV = Path(sys.executable).with_name("crosprov")
 _SERVER = "10.0.0.6"
 _LINES = (
@@ -37,7 +39,10 @@ def main() -> int:
             twins.up(_say)
             for number in range(1, options.hosts + 1):
                 _point(twins, _name(number))
-            _measure(inventory, options.hosts, options.runs)
+            text = _measure(inventory, options.hosts, options.runs)
+            print(text, end="")
+            if options.write:
+                table.put_into(_PROJECT / "docs/benchmarks.md", text, "duts")
         except (BenchError, CrosprovError) as error:
             _say(f"bench: {error}")
             return 1
@@ -48,10 +53,11 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="bench.duts", description=(__doc__ or "").split("\n\n")[0]
+        prog="bench duts", description=(__doc__ or "").split("\n\n")[0]
     )
     parser.add_argument("--hosts", type=int, default=200, metavar="N", help="DUTs to boot (200)")
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="runs of each size (3)")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     options = parser.parse_args()
     if not 4 <= options.hosts <= 240 or options.runs < 1:
         parser.error("--hosts is from 4 to 240, --runs counts from 1")
@@ -81,8 +87,13 @@ def _point(twins: TwinLab, name: str) -> None:
     path.write_text(_LINES)
 
 
-def _measure(inventory: Path, count: int, runs: int) -> None:
-    print("| DUTs | seconds | milliseconds per DUT | commands per DUT |\n|---|---|---|---|")
+def _measure(inventory: Path, count: int, runs: int) -> str:
+    lines = [
+        f"{machine.describe(())}\nLoad before the first run: {machine.load():.2f}.",
+        "",
+        "| DUTs, nothing to do | seconds | milliseconds per DUT | commands per DUT |",
+        "|--:|--:|--:|--:|",
+    ]
     for some in (count // 4, count // 2, count):
         limit = f"dut[001:{some:03}]"
         argv = (str(_CROSPROV), "plan", "--twin", str(inventory), "--limit", limit,
@@ -94,11 +105,13 @@ def _measure(inventory: Path, count: int, runs: int) -> None:
             raise BenchError(f"of {some} DUTs not all were planned, or some have something to do")
         wall = Series.of(sample.wall for sample in samples)
         trips = sum(host["round_trips"] for host in hosts) / some
-        print(f"| {some} | {wall} | {1000 * wall.median / some:.0f} | {trips:.2f} |")
+        each = 1000 * wall.median / some
+        lines.append(f"| {some} | {wall} | {each:.0f} | {trips:g} |")
+    return "\n".join(lines) + "\n"
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

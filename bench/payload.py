@@ -123,27 +123,28 @@ def _fetch(server: Contender, folder: Path, lists: list[str]) -> float:
 
 @contextmanager
 def _nginx(folder: Path) -> Iterator[Contender]:
-    port = _free_port()
+    port = free_port()
     text = CONFIGURATION.format(folder=folder, port=port, static=folder / "static")
     (folder / "nginx.conf").write_text(text)
     command = ["nginx", "-e", "stderr", "-c", str(folder / "nginx.conf")]
-    with _started("nginx", command, port) as server:
+    with started("nginx", command, port) as server:
         yield server
 
 
 @contextmanager
 def _ours(folder: Path) -> Iterator[Contender]:
-    port = _free_port()
+    port = free_port()
     command = [
         sys.executable, "-m", "crosprov.devserver", "--host", "127.0.0.1", "--port", str(port),
         "--static_dir", str(folder / "static"), "--logfile", str(folder / "log"),
     ]  # fmt: skip
-    with _started("crosprov devserver", command, port) as server:
+    with started("crosprov devserver", command, port) as server:
         yield server
 
 
 @contextmanager
-def _started(name: str, command: list[str], port: int) -> Iterator[Contender]:
+def started(name: str, command: list[str], port: int) -> Iterator[Contender]:
+    """Run a server in a block, from when it serves /static/small-0."""
     process = subprocess.Popen(command)
     try:
         _wait(name, port)
@@ -165,7 +166,8 @@ def _wait(name: str, port: int) -> None:
             time.sleep(0.05)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Find a port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -9,7 +9,6 @@ from pathlib import Path
 from bench.measure import BenchError, Series
 
 FLOOR = "floor"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +80,12 @@ def markdown(rows: Mapping[str, Row], reached: Goals, about: str, hosts: int) ->
     return "\n".join(lines) + "\n"
 
 
-def put_into(page: Path, text: str) -> None:
-    """Replace what stands between the markers; raises BenchError when they are missing."""
+def put_into(page: Path, text: str, name: str = "measured") -> None:
+    """Replace what stands between two markers; raises BenchError when they are missing."""
+    first, last = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     old = page.read_text()
-    head, begin, rest = old.partition(BEGIN)
-    _, end, tail = rest.partition(END)
+    head, begin, rest = old.partition(first)
+    _, end, tail = rest.partition(last)
     if not (begin and end):
-        raise BenchError(f"{page} has not the two markers {BEGIN} and {END}")
+        raise BenchError(f"{page} has not the two markers {first} and {last}")
     page.write_text(f"{head}{begin}\n\n{text}\n{end}{tail}")

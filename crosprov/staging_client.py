@@ -29,6 +29,7 @@ SLOW = 7200.0  # seconds for the request that stages, where the server blocks
 STUCK = 900.0  # seconds without any progress
 SILENT = 30.0  # seconds in which a server that restarts is back
 TRIES = 3
+NOTHING = (0, 0, None)  # of a server that tells how far it is: nothing is under way
 
 # What xBuddy's files are staged as.
 FILES = (
@@ -209,14 +210,21 @@ class Request(threading.Thread):
         except OSError as error:
             self.failure = f"the dev server ended while it staged ({error})"
 
+    def rest(self, seconds: float) -> None:
+        """Let some time pass, less when the answer comes meanwhile."""
+        if self.is_alive():
+            self.join(seconds)
+        else:
+            time.sleep(seconds)
+
 
 def wait(server: Server, wish: dict[str, Any], request: Request) -> None:
     """Return when a wish is there; say how far it is in between."""
     seen: object = None
     since = heard = time.monotonic()
-    pause = 0.1
+    pause, left, lost = 0.1, TRIES, False
     while True:
-        request.join(pause)
+        request.rest(pause)
         pause = min(1.0, pause * 1.5)
         asked = not request.is_alive()
         if asked and request.failure:
@@ -229,8 +237,15 @@ def wait(server: Server, wish: dict[str, Any], request: Request) -> None:
         except OSError as error:
             if now - heard > SILENT:
                 raise Failed(f"the dev server does not answer any more ({error})") from None
+            lost = asked
             continue
         heard = now
+        if lost or (state == NOTHING and seen not in (None, NOTHING)):
+            # It was started anew, and knows of no request any more.
+            left, lost = left - 1, False
+            if not left:
+                raise Failed(f"the dev server ended {TRIES} times while it staged")
+            request = Request(server, wish)
         if state != seen or not asked:
             seen, since = state, now
         elif now - since > STUCK:

@@ -28,9 +28,10 @@ ERRORS: Mapping[int, str] = {
     35: "a policy of the DUT ignores the update",
     36: "a policy of the DUT defers the update",
     37: "the dev server answered the update request with an HTTP error: is the label right?",
-    47: "the installed partition does not hold what was written: is the disk faulty?",
+    47: "the installed partition does not hold what the payload says: is the payload damaged, or "
+    "the disk faulty?",
     49: "it is not critical and the DUT is still at its first setup: use critical_update",
-    53: "the dev server has no update for the DUT",
+    53: "the dev server has no update for the DUT; its log tells why",
     57: "curl failed while it asked the dev server",
     58: "the dev server's name could not be resolved on the DUT",
     60: "the DUT's disk has no room for the update",

@@ -1,7 +1,7 @@
-"""The wheelhouse: all that a dev host needs to run the embedded dev server, in one archive.
+"""The wheelhouse: all that a host needs to run one of crosprov's programs, in one archive.
 
 The controller fetches pinned wheels with pip, once, and adds pip itself and a wheel of the
-package `crosprov.devserver`. A dev host then needs Python and no network.
+program's own package, such as `crosprov.devserver`. The host then needs Python and no network.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from pathlib import Path
 
 from crosprov import wheels
 from crosprov.errors import PlanError
-from crosprov.wheels import MACHINES, OWN_WHEEL, PYTHONS, Pin
+from crosprov.wheels import MACHINES, OWN_WHEEL, PROGRAMS, PYTHONS, Pin, Program
 
 _LAYOUT = 1  # raised when an environment has to be made anew although its wheels are the same
-_KEPT = 5  # archives in the cache; saved plans may name older ones than the newest
+_KEPT = 5  # archives of a program in the cache; saved plans may name older ones than the newest
 _WITHIN = 600.0  # seconds for one run of pip
 TAGS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014", "manylinux_2_12", "manylinux2010")
 _ELSEWHERE = (
     "fill a folder with `crosprov wheelhouse DIR` on a machine with a package index, and name it "
-    "as dev_server.wheelhouse"
+    "as {key}"
 )
 
 
@@ -42,44 +42,45 @@ class Archive:
 
 
 @cache
-def digest() -> str:
+def digest(program: Program) -> str:
     """Name the environment that the wheelhouse makes: 16 hex digits; nothing is fetched."""
-    named = hashlib.sha256(f"{_LAYOUT}\n{wheels.requirements()}".encode())
-    named.update(wheels.own_wheel())
+    named = hashlib.sha256(f"{_LAYOUT}\n{wheels.requirements(program)}".encode())
+    named.update(wheels.own_wheel(program))
     return named.hexdigest()[:16]
 
 
-def archive(folder: Path | None = None) -> Archive:
-    """Give the archive of this version, from the cache or made now.
+def archive(program: Program, folder: Path | None = None) -> Archive:
+    """Give a program's archive of this version, from the cache or made now.
 
     The wheels come from `folder` where it is given, else from the cache, else from pip. Raises
     PlanError when the folder lacks one or pip cannot fetch them.
     """
     from crosprov.twin.locks import locked
 
-    target = cache_folder() / f"{digest()}.tar"
+    target = cache_folder() / f"{program.name}-{digest(program)}.tar"
     with locked(cache_folder() / "lock"):
         if folder is not None or not target.exists():
-            _write(target, _from_folder(folder) if folder is not None else _fetched())
+            found = _fetched(program) if folder is None else _from_folder(program, folder)
+            _write(program, target, found)
         os.utime(target)
-        _tidy(target.parent)
+        _tidy(target.parent, program)
     with target.open("rb") as file:
         return Archive(str(target), target.stat().st_size, sha256_of(file.name))
 
 
 def fill(folder: Path) -> int:
-    """Put the wheels into a folder, for a controller without a package index; count them.
+    """Put all wheels into a folder, for a controller without a package index; count them.
 
     Raises PlanError when pip cannot fetch them or the folder cannot be written.
     """
     from crosprov.twin.locks import locked
 
     with locked(cache_folder() / "lock"):
-        found = _fetched()
+        found = {wheel.name: wheel for program in PROGRAMS for wheel in _fetched(program)}
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for wheel in found:
-                shutil.copyfile(wheel, folder / wheel.name)
+            for name, wheel in found.items():
+                shutil.copyfile(wheel, folder / name)
         except OSError as error:
             raise PlanError(f"{folder} cannot be filled: {error.strerror}") from None
     return len(found)
@@ -92,11 +93,12 @@ def cache_folder() -> Path:
     return root / "crosprov" / "wheelhouse"
 
 
-def _from_folder(folder: Path) -> tuple[Path, ...]:
+def _from_folder(program: Program, folder: Path) -> tuple[Path, ...]:
     """Find the pinned wheels in a folder; what else lies there does not matter."""
     if not folder.is_dir():
-        raise PlanError(f"the wheelhouse {folder} is not a folder", hint=_ELSEWHERE)
-    wanted = {h: pin for pin in wheels.pins(wheels.requirements()) for h in pin.hashes}
+        hint = _ELSEWHERE.format(key=program.key)
+        raise PlanError(f"the wheelhouse {folder} is not a folder", hint=hint)
+    wanted = {h: pin for pin in wheels.pins(wheels.requirements(program)) for h in pin.hashes}
     found = {sha256_of(path): path for path in sorted(folder.glob("*.whl"))}
     missing = dict.fromkeys(str(pin.name) for h, pin in wanted.items() if h not in found)
     if missing:
@@ -108,30 +110,32 @@ def _from_folder(folder: Path) -> tuple[Path, ...]:
     return tuple(path for h, path in found.items() if h in wanted)
 
 
-def _fetched() -> tuple[Path, ...]:
+def _fetched(program: Program) -> tuple[Path, ...]:
     """Give the pinned wheels of the cache; fetch them when they are not there."""
-    text = wheels.requirements()
+    text = wheels.requirements(program)
     folder = cache_folder() / f"wheels-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     if not folder.is_dir():
         with tempfile.TemporaryDirectory(dir=cache_folder(), prefix="fetch-") as temporary:
             ready = Path(temporary, "wheels")
-            _fetch(wheels.pins(text), ready)
+            _fetch(program, wheels.pins(text), ready)
             ready.rename(folder)
     return tuple(sorted(folder.glob("*.whl")))
 
 
-def _fetch(wanted: tuple[Pin, ...], target: Path) -> None:
+def _fetch(program: Program, wanted: tuple[Pin, ...], target: Path) -> None:
     """Let pip download every wheel for every Python and machine; it checks the digests."""
     target.mkdir()
     for machine in MACHINES:
         for python in PYTHONS:
-            _download(wanted, python, machine, target)
+            _download(program, wanted, python, machine, target)
             # What is for every machine is there from the first time on.
             plain = {wheels.project_of(path.name) for path in target.glob("*-none-any.whl")}
             wanted = tuple(pin for pin in wanted if wheels.project_of(pin.name) not in plain)
 
 
-def _download(wanted: Iterable[Pin], python: str, machine: str, target: Path) -> None:
+def _download(
+    program: Program, wanted: Iterable[Pin], python: str, machine: str, target: Path
+) -> None:
     listed = target.parent / "requirements.txt"
     listed.write_text("".join(f"{pin}\n" for pin in wanted), encoding="utf-8")
     command = [
@@ -147,13 +151,13 @@ def _download(wanted: Iterable[Pin], python: str, machine: str, target: Path) ->
         )
     except subprocess.TimeoutExpired:
         raise PlanError(
-            f"the packages of the dev server were not fetched within {_WITHIN:.0f} s",
-            hint=_ELSEWHERE,
+            f"the packages of {program.what} were not fetched within {_WITHIN:.0f} s",
+            hint=_ELSEWHERE.format(key=program.key),
         ) from None
     if done.returncode != 0:
         raise PlanError(
-            f"the packages of the dev server cannot be fetched: {_reason(done.stderr)}",
-            hint=_ELSEWHERE,
+            f"the packages of {program.what} cannot be fetched: {_reason(done.stderr)}",
+            hint=_ELSEWHERE.format(key=program.key),
         )
 
 
@@ -167,11 +171,11 @@ def _reason(said: str) -> str:
     return re.sub(r"\S+://\S+", "…", text.removeprefix("ERROR: "))
 
 
-def _write(target: Path, found: tuple[Path, ...]) -> None:
+def _write(program: Program, target: Path, found: tuple[Path, ...]) -> None:
     """Pack the wheels, our own among them, and let the archive appear whole."""
-    own = wheels.own_wheel()
+    own = wheels.own_wheel(program)
     # pip installs, and is not installed.
-    pins = [str(pin) for pin in wheels.pins(wheels.requirements()) if pin.name != "pip"]
+    pins = [str(pin) for pin in wheels.pins(wheels.requirements(program)) if pin.name != "pip"]
     pins.append(f"./{OWN_WHEEL} --hash=sha256:{hashlib.sha256(own).hexdigest()}")
     texts = {OWN_WHEEL: own, "requirements.txt": "".join(f"{pin}\n" for pin in pins).encode()}
     part = target.with_suffix(".part")
@@ -179,8 +183,9 @@ def _write(target: Path, found: tuple[Path, ...]) -> None:
     part.replace(target)
 
 
-def _tidy(folder: Path) -> None:
-    archives = sorted(folder.glob("*.tar"), key=lambda path: path.stat().st_mtime, reverse=True)
+def _tidy(folder: Path, program: Program) -> None:
+    found = folder.glob(f"{program.name}-*.tar")
+    archives = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
     for old in archives[_KEPT:]:
         old.unlink(missing_ok=True)
 

@@ -26,6 +26,28 @@ _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)
+class Program:
+    """A package of crosprov that hosts run in an environment of its own.
+
+    `what` words it for people, `key` is where an inventory names a folder with its wheels.
+    """
+
+    name: str
+    what: str
+    key: str
+
+    @property
+    def module(self) -> str:
+        """Name its package, which can be run."""
+        return f"crosprov.{self.name}"
+
+
+DEVSERVER = Program("devserver", "the dev server", "dev_server.wheelhouse")
+MIRROR = Program("mirror", "the mirror's sync", "mirror.wheelhouse")
+PROGRAMS = (DEVSERVER, MIRROR)
+
+
+@dataclass(frozen=True, slots=True)
 class Pin:
     """A requirement: one version of a package, and the digests of its wheels."""
 
@@ -38,9 +60,9 @@ class Pin:
         return " \\\n    ".join(lines)
 
 
-def requirements() -> str:
-    """Read what the dev server needs: the file that `scripts/lock-devserver` writes."""
-    return files("crosprov.devserver").joinpath("requirements.txt").read_text(encoding="utf-8")
+def requirements(program: Program) -> str:
+    """Read what a program needs: the file that `scripts/lock` writes."""
+    return files(program.module).joinpath("requirements.txt").read_text(encoding="utf-8")
 
 
 def pins(text: str) -> tuple[Pin, ...]:
@@ -56,12 +78,12 @@ def project_of(wheel: str) -> str:
     return re.sub(r"[-_.]+", "-", wheel.partition("-")[0]).lower()
 
 
-def own_wheel() -> bytes:
-    """Pack `crosprov.devserver` as a wheel: the same bytes on each machine.
+def own_wheel(program: Program) -> bytes:
+    """Pack a program's package as a wheel: the same bytes on each machine.
 
     Nothing is compressed, because the same text compresses differently with another zlib.
     """
-    members = dict(_sources())
+    members = dict(_sources(program))
     members[f"{_INFO}/METADATA"] = (
         f"Metadata-Version: 2.1\nName: crosprov\nVersion: {__version__}\n".encode()
     )
@@ -96,13 +118,14 @@ def _member(name: str, size: int) -> tarfile.TarInfo:
     return member
 
 
-def _sources() -> Iterator[tuple[str, bytes]]:
+def _sources(program: Program) -> Iterator[tuple[str, bytes]]:
     """Give the files of the package by their names in it, in order."""
     yield "crosprov/__init__.py", files("crosprov").joinpath("__init__.py").read_bytes()
-    folder = Path(str(files("crosprov.devserver")))
+    folder = Path(str(files(program.module)))
     for path in sorted(folder.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc":
-            yield f"crosprov/devserver/{path.relative_to(folder).as_posix()}", path.read_bytes()
+            name = f"crosprov/{program.name}/{path.relative_to(folder).as_posix()}"
+            yield name, path.read_bytes()
 
 
 def _record(body: bytes) -> str:

@@ -11,7 +11,7 @@ from crosprov import __version__, wheelhouse
 from crosprov.deploying import base_url, describes, secret
 from crosprov.facts.staging import client
 from crosprov.inventory.lab import Host, Lab
-from crosprov.operations import files
+from crosprov.operations import files, merge
 from crosprov.operations.effects import effects
 from crosprov.operations.environments import environment, only_environment
 from crosprov.operations.packages import packages
@@ -21,12 +21,12 @@ from crosprov.operations.units import unit
 from crosprov.operations.users import user
 from crosprov.roles import dev_server, mirror
 from crosprov.templating import render, systemd_argument
+from crosprov.wheels import DEVSERVER
 from crosprov.wishes import wishes_of
 
 UNIT = "devserver.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 ACCOUNT = "devserver"
-MODULE = "crosprov.devserver"
 ENVIRONMENTS = "/usr/lib/crosprov/devserver"
 CLIENT = "/usr/lib/crosprov/stage.py"
 CREDENTIALS = "/etc/crosprov/devserver.boto"
@@ -65,9 +65,9 @@ def _embedded(lab: Lab, wanted: dev_server.Settings) -> None:
     one serves until the new one is complete.
     """
     effects().about["dev server"] = f"embedded, of crosprov {__version__}"
-    folder = f"{ENVIRONMENTS}/{wheelhouse.digest()}"
-    archive = partial(wheelhouse.archive, wanted.wheelhouse)
-    environment(folder, module=MODULE, archive=archive, restarts=[UNIT])
+    folder = f"{ENVIRONMENTS}/{wheelhouse.digest(DEVSERVER)}"
+    archive = partial(wheelhouse.archive, DEVSERVER, wanted.wheelhouse)
+    environment(folder, program=DEVSERVER, archive=archive, restarts=[UNIT])
     files.file(UNIT_FILE, _unit(lab, wanted, folder), restarts=[UNIT])
     unit(UNIT, ready=f"http://127.0.0.1:{wanted.port}/check_health")
     only_environment(folder)
@@ -104,7 +104,7 @@ def _xbuddy_config(lab: Lab, wanted: dev_server.Settings) -> None:
 
 
 def _mirrors(lab: Lab, wanted: dev_server.Settings) -> None:
-    """Write what a make.conf takes in with `source`: from where builds fetch archives."""
+    """Say from where builds fetch archives: in a make.conf, or in a file for one to source."""
     if wanted.mirrors is None:
         files.absent(MAKE_CONF)
         return
@@ -112,7 +112,13 @@ def _mirrors(lab: Lab, wanted: dev_server.Settings) -> None:
     served = server.settings(mirror.Settings)
     root = base_url(server.address, served.port)
     bases = [f"{root}/{name}" for name in served.serves]
-    files.file(MAKE_CONF, render("dev_server/make.conf.mirrors.j2", lab=lab.name, bases=bases))
+    whole = wanted.make_conf is None
+    text = render("dev_server/make.conf.mirrors.j2", lab=lab.name if whole else None, bases=bases)
+    if wanted.make_conf is None:
+        files.file(MAKE_CONF, text)
+    else:
+        merge.block(wanted.make_conf, text, marker="crosprov mirrors")
+        files.absent(MAKE_CONF)
 
 
 def _unit(lab: Lab, wanted: dev_server.Settings, folder: str) -> str:
@@ -150,5 +156,6 @@ def _words(wanted: dev_server.Settings) -> list[str]:
         "--board": wanted.board,
     }
     words = [word for name, value in valued.items() if value for word in (name, str(value))]
+    words += [word for prefix in wanted.web_allowed for word in ("--web_source", prefix)]
     words += ["--use_cached"] if wanted.use_cached else []
     return words + (["--pregenerate_update"] if wanted.pregenerate_update else [])

@@ -15,10 +15,13 @@ from crosprov.inventory.lab import Host, Lab
 from crosprov.lsb_release import FACTORY, OVERRIDE, SERVER, UPDATES
 from crosprov.operations import updating
 from crosprov.operations.fetched import fetched
+from crosprov.operations.installation import Source
 from crosprov.operations.jobs import job
 from crosprov.operations.looking import look
-from crosprov.operations.override import Wish, former, override, reachable
+from crosprov.operations.override import Wish, former, override
+from crosprov.operations.reaching import ANY_ANSWER, Question, reachable
 from crosprov.roles import dev_server, dut, factory_server
+from crosprov.roles.builds import build_at
 
 LSB_RELEASE = OVERRIDE
 JOB = "update-engine"
@@ -31,9 +34,9 @@ def deploy(lab: Lab, host: Host) -> None:
     _check(wanted)
     look(wanted.board, server=wanted.dev_server)
     wishes = _wishes(lab, wanted)
-    if wanted.dev_server is not None:
-        root = _root(lab, wanted, wanted.dev_server)
-        reachable(f"{root}/check_health", wanted.dev_server, wishes, want=_want(wanted))
+    question = _question(lab, wanted)
+    if question is not None:
+        reachable(question, wishes, want=_want(wanted))
     for wish in wishes:
         override(wish, restarts=[JOB] if wish.path == OVERRIDE else [])
     if wanted.factory is None:
@@ -48,15 +51,21 @@ def _from_dev_server(lab: Lab, wanted: dut.Settings, name: str) -> None:
     root = _root(lab, wanted, name)
     label = wanted.wanted_label()
     if label is not None:
+        archive = server.archive_url(label)
         updating.build(
             label,
             numbers=dut.numbers_of(label) or "",
-            source=updating.Source(name, root, server.archive_url(label)),
+            source=Source(name, root, archive, build_at(archive)),
             board=wanted.board,
             reboot=wanted.reboot,
+            reboot_within=wanted.reboot_within,
+            stateful=wanted.stateful == "update",
+            pinned=wanted.label is not None,
         )
-    elif wanted.label is not None:
-        source = updating.Source(name, root, server.archive_url(wanted.label))
+    elif wanted.label is not None and dut.numbers_of(wanted.label) is not None:
+        # A label is all of a build's name, and so what follows the bucket.
+        archive = "/".join((*server.archive.split("/")[:3], wanted.label))
+        source = Source(name, root, archive, wanted.label)
         updating.served(source, label=wanted.label)
     for path, file in wanted.files.items():
         url = f"{root}/static/{file.source}"
@@ -67,6 +76,17 @@ def _want(wanted: dut.Settings) -> tuple[str, str] | None:
     """Give label and release version of the build that is wanted."""
     label = wanted.wanted_label()
     return None if label is None else (label, dut.numbers_of(label) or "")
+
+
+def _question(lab: Lab, wanted: dut.Settings) -> Question | None:
+    """Word what the DUT asks its server, be it a dev server or an Umpire."""
+    if wanted.dev_server is not None:
+        root = _root(lab, wanted, wanted.dev_server)
+        return Question(f"{root}/check_health", wanted.dev_server, "dev_server_address")
+    if wanted.factory is not None:
+        name = f"the Umpire of {wanted.factory.project} on {wanted.factory.server}"
+        return Question(f"{_umpire(lab, wanted.factory)}/", name, "factory.address", ANY_ANSWER)
+    return None
 
 
 def _wishes(lab: Lab, wanted: dut.Settings) -> list[Wish]:
@@ -86,7 +106,7 @@ def _wishes(lab: Lab, wanted: dut.Settings) -> list[Wish]:
         )
     ]
     if wanted.factory is not None:
-        url = _umpire(lab, wanted.factory)
+        url = f"{_umpire(lab, wanted.factory)}/update"
         wishes.append(Wish(FACTORY, addresses={UPDATES: url, SERVER: url}))
     return wishes
 
@@ -102,6 +122,7 @@ def _would_write(lab: Lab, wanted: dut.Settings) -> tuple[str, ...]:
 
 
 def _umpire(lab: Lab, factory: dut.Factory) -> str:
+    """Word the root of a project's Umpire as the DUT reaches it."""
     server = lab.hosts[factory.server]
     projects = server.settings(factory_server.Settings).projects
     if factory.project not in projects:
@@ -109,7 +130,7 @@ def _umpire(lab: Lab, factory: dut.Factory) -> str:
             f"factory names the project {factory.project}, which {factory.server} does not have",
             hint=f"its projects: {', '.join(projects) or 'none'}",
         )
-    return f"{base_url(server.address, projects[factory.project].umpire_port)}/update"
+    return base_url(factory.address or server.address, projects[factory.project].umpire_port)
 
 
 def _root(lab: Lab, wanted: dut.Settings, name: str) -> str:

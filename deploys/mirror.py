@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+from crosprov.deploys.syncing import ACCOUNT, prepare, sync
 from pyinfra import api
 
 from crosprov.deploying import describes
@@ -16,6 +17,7 @@ from crosprov.inventory.lab import Host, Lab
 from crosprov.operations import files
 from crosprov.operations.checks import nginx_configuration
 from crosprov.operations.effects import effects
+from crosprov.operations.mirrors import only_syncs
 from crosprov.operations.packages import packages
 from crosprov.operations.units import unit
 from crosprov.roles import dev_server, mirror
@@ -28,23 +30,29 @@ SITE = "/etc/nginx/conf.d/crosprov-mirror.conf"
 
 @api.deploy("Archive mirror")
 def deploy(lab: Lab, host: Host) -> None:
-    """Make the stores, and a web server that gives their files to whoever may read them."""
+    """Make the stores, a web server that gives their files to whoever may read them, and syncs.
+
+    A mirror that nothing fills gets no more than its store; crosprov is installed where one is
+    synced.
+    """
     wanted = host.settings(mirror.Settings)
+    synced = [name for name in wanted.serves if lab.mirrors[name].synced]
     packages([PACKAGE])
+    if synced:
+        prepare(lab, synced)
     stores = {name: _store(lab, name) for name in wanted.serves}
+    filled = {stores[name] for name in synced}
     for store in dict.fromkeys(stores.values()):
         if not describes(host, store):
-            files.directory(store)
+            owner = ACCOUNT if store in filled else "root"
+            files.directory(store, user=owner, group=owner)
     files.absent("/etc/nginx/sites-enabled/default", restarts=[UNIT], shipped_by=PACKAGE)
     files.file(SITE, _site(lab, host, wanted, stores), restarts=[UNIT])
     nginx_configuration(UNIT)
     unit(UNIT, ready=f"http://127.0.0.1:{wanted.port}/")
-    for name in wanted.serves:
-        if lab.mirrors[name].upstreams or lab.mirrors[name].trees:
-            effects().notices.append(
-                f"filling the mirror {name} from its upstreams is not carried out by this "
-                "version; put its archives into the store by hand"
-            )
+    only_syncs(synced)
+    if synced:
+        sync(lab, host, wanted, synced)
 
 
 def _store(lab: Lab, name: str) -> str:

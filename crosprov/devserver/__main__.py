@@ -13,22 +13,19 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
-from crosprov.devserver.aliases import SHADOW, read_aliases
-from crosprov.devserver.app import create_app, make_xbuddy
+from crosprov.devserver.aliases import SHADOW
+from crosprov.devserver.app import create_app
+from crosprov.devserver.assembly import assemble
 from crosprov.devserver.failures import Refused
-from crosprov.devserver.layout import Layout
 from crosprov.devserver.options import IDLE, Options, options_of
+from crosprov.devserver.rpc import Server
 from crosprov.devserver.serving import PATIENCE, Protocol
-from crosprov.devserver.staging import Stager
-from crosprov.devserver.stores import open_store
-from crosprov.devserver.updates import Updates
 
 LEAVING = 5  # seconds that downloads have to end once the server is told to
 KEPT_IN_CACHE = 12  # entries, as the ChromiumOS dev server keeps
@@ -70,35 +67,28 @@ def _completed(options: Options) -> Options:
 
 def _run(options: Options) -> int:
     listener = None if options.exit else _listener(options.host, options.port)
-    layout = Layout(options.static_dir)
-    stores = partial(open_store, credentials=options.credentials, endpoint=options.storage_endpoint)
-    capacity = options.capacity or read_aliases(options.xbuddy_config).capacity or 0
-    xbuddy = make_xbuddy(options)
-    stager = Stager(layout, stores, capacity=capacity)
-    updates = Updates(
-        layout, stager, options,
-        translate=lambda path, board: xbuddy.of_board(board).find(path).build,
-    )  # fmt: skip
+    server = assemble(options)
     try:
-        _prepare(options, layout, updates)
+        _prepare(server)
     except BaseException:
-        stager.close()
+        server.stager.close()
         raise
     if listener is None:
-        stager.close()
+        server.stager.close()
         return 0
-    app = create_app(options, stager, updates, xbuddy=xbuddy)
+    app = create_app(server)
     with listener, _files(options, listener):
         _serve(uvicorn.Config(app, http=Protocol, lifespan="on", **_SETTINGS), listener)
     _leave()
     return 0
 
 
-def _prepare(options: Options, layout: Layout, updates: Updates) -> None:
+def _prepare(server: Server) -> None:
     """Do the work of the start."""
+    options = server.options
     for name in options.idle:
         log.warning("%s does nothing here: %s", name, IDLE[name.removeprefix("--")])
-    cache = layout.static_dir / "cache"
+    cache = server.layout.static_dir / "cache"
     cache.mkdir(exist_ok=True)
     entries = sorted(cache.iterdir(), key=lambda path: path.lstat().st_mtime, reverse=True)
     for entry in entries[0 if options.clear_cache else KEPT_IN_CACHE :]:
@@ -106,7 +96,7 @@ def _prepare(options: Options, layout: Layout, updates: Updates) -> None:
             shutil.rmtree(entry, ignore_errors=True)
         else:
             entry.unlink(missing_ok=True)
-    updates.prepare()
+    server.updates.prepare()
 
 
 # --- serving --------------------------------------------------------------------------------

@@ -44,9 +44,9 @@ class Aliases:
         if name not in self.paths or len(before) > 2:
             return path, "-release"
         words = {"BOARD": before[0] if before else board, "VERSION": "".join(before[1:])}
-        if not words["BOARD"]:
-            raise Refused(400, f"the path {name!r} needs a board: <board>/{name}, or --board")
         parts = self.paths[name].split("/")
+        if "BOARD" in parts and not words["BOARD"]:
+            raise Refused(400, f"the path {name!r} needs a board: <board>/{name}, or --board")
         found = [words.get(part, part) for part in parts]
         return "/".join(part for part in found if part), self.suffixes.get(name, "-release")
 

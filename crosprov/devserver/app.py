@@ -21,8 +21,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from crosprov.devserver import pages, rpc
-from crosprov.devserver.aliases import read_aliases
-from crosprov.devserver.archive import StoreArchive
 from crosprov.devserver.conventions import (
     FORM,
     LONGEST_BODY,
@@ -35,13 +33,7 @@ from crosprov.devserver.conventions import (
     shown_in_log,
 )
 from crosprov.devserver.failures import Refused
-from crosprov.devserver.health import Health
-from crosprov.devserver.layout import Layout
-from crosprov.devserver.options import Options
-from crosprov.devserver.staging import Stager
 from crosprov.devserver.static import NotWithin, OpenFile, open_file, part_of, send_part
-from crosprov.devserver.stores import Store, open_store
-from crosprov.devserver.xbuddy import XBuddy
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -56,23 +48,15 @@ log = logging.getLogger("crosprov.devserver")
 access = logging.getLogger("crosprov.devserver.access")
 
 
-def create_app(
-    options: Options,
-    stager: Stager,
-    updates: rpc.Answers,
-    *,
-    stores: Callable[[str], Store] | None = None,
-    xbuddy: XBuddy | None = None,
-) -> Starlette:
+def create_app(server: rpc.Server) -> Starlette:
     """Make the application. It closes the stager when it ends."""
-    server = make_server(options, stager, updates, stores=stores, xbuddy=xbuddy)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            await asyncio.to_thread(stager.close)
+            await asyncio.to_thread(server.stager.close)
 
     desk = Desk(server)
     methods = ["GET", "HEAD", "POST"]
@@ -80,42 +64,14 @@ def create_app(
         Route("/static/{path:path}", desk.static, methods=["GET", "HEAD"]),
         Route("/{path:path}", desk.call, methods=methods),
     ]
-    return Starlette(
+    app = Starlette(
         routes=routes,
         lifespan=lifespan,
         middleware=[Middleware(Guard)],
         exception_handlers={404: _not_found, 405: _method_not_allowed},
     )
-
-
-def make_xbuddy(options: Options, stores: Callable[[str], Store] | None = None) -> XBuddy:
-    """Make the translator of xBuddy's paths; raises Refused for a wrong configuration."""
-    opener = stores or partial(
-        open_store, credentials=options.credentials, endpoint=options.storage_endpoint
-    )
-    return XBuddy(
-        Layout(options.static_dir),
-        StoreArchive(opener),
-        base=options.archive,
-        aliases=read_aliases(options.xbuddy_config),
-        board=options.board or "",
-    )
-
-
-def make_server(
-    options: Options,
-    stager: Stager,
-    updates: rpc.Answers,
-    *,
-    stores: Callable[[str], Store] | None = None,
-    xbuddy: XBuddy | None = None,
-) -> rpc.Server:
-    """Put together what calls need."""
-    layout = Layout(options.static_dir)
-    capacity = options.capacity or read_aliases(options.xbuddy_config).capacity or 0
-    health = Health(layout.static_dir, staging=lambda: Desk.staging)
-    translator = xbuddy or make_xbuddy(options, stores)
-    return rpc.Server(options, layout, stager, updates, translator, health, capacity)
+    app.router.redirect_slashes = False  # every path is one of ours, or there is no such path
+    return app
 
 
 async def _method_not_allowed(request: Asked, error: Exception) -> Response:
@@ -124,7 +80,8 @@ async def _method_not_allowed(request: Asked, error: Exception) -> Response:
 
 
 async def _not_found(request: Asked, error: Exception) -> Response:
-    return _response(404, "a path begins with /")
+    # The routes take every other path: theirs begin with /, and are of one line.
+    return _response(404, "a path begins with /, and holds no end of a line")
 
 
 def _response(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
@@ -135,8 +92,6 @@ def _response(status: int, sentence: str, headers: dict[str, str] | None = None)
 
 class Desk:
     """Take requests and have them answered."""
-
-    staging = 0  # calls under way that may take long
 
     def __init__(self, server: rpc.Server) -> None:
         self._server = server
@@ -186,12 +141,12 @@ class Desk:
             return _of(pages.doc(name))  # as the ChromiumOS dev server does
         if not found.is_long:
             return _of(await to_thread.run_sync(found.run, self._server, call))
-        Desk.staging += 1
+        self._server.health.staging += 1
         try:
             work = partial(to_thread.run_sync, limiter=self._waiting, abandon_on_cancel=True)
             return _of(await work(found.run, self._server, call))
         finally:
-            Desk.staging -= 1
+            self._server.health.staging -= 1
 
 
 def _path(scope: Scope) -> str:

@@ -57,6 +57,11 @@ class Artifact:
     without: str | None = None
 
     @property
+    def is_plain(self) -> bool:
+        """Tell whether its files have the same names in every build: no listing is needed."""
+        return not any(source.plain is None for source in self.sources)
+
+    @property
     def is_archive(self) -> bool:
         """Tell whether what is downloaded is taken apart."""
         return self.unpack or self.member is not None

@@ -31,6 +31,7 @@ from crosprov.devserver.stores import (
 # The client would ask for each bucket's location in a thread of its own, for traces.
 os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
 
+PUBLIC = "https://storage.googleapis.com"
 LIMITS = (CONNECT_WITHIN, READ_WITHIN)
 FIELDS = "items(name,size,crc32c,md5Hash,generation,contentEncoding),nextPageToken"
 
@@ -41,6 +42,7 @@ class Bucket:
     def __init__(self, source: str, credentials: str | Path | None, endpoint: str | None) -> None:
         self.source = source
         self._is_anonymous = credentials is None
+        self._server = endpoint or PUBLIC
         bucket, _, path = source.removeprefix("gs://").partition("/")
         self._prefix = f"{path}/" if path else ""
         self._client = _client(credentials, endpoint)
@@ -138,7 +140,9 @@ class Bucket:
                 504, f"could not {verb} {what}: Google Storage was silent for too long"
             ) from None
         except (requests.ConnectionError, urllib3.exceptions.HTTPError, ConnectionError) as error:
-            raise Interrupted(502, f"could not {verb} {what}: {fate(error)}") from None
+            raise Interrupted(
+                502, f"could not {verb} {what}: {fate(error)} ({self._server})"
+            ) from None
         except (ValueError, KeyError, TypeError) as error:
             raise Refused(
                 502,
@@ -180,6 +184,8 @@ def _answered(verb: str, what: str, error: answers.GoogleAPICallError) -> Except
 def _short(error: BaseException) -> str:
     """Give the first words of an error; addresses and what follows them are left out."""
     message = str(getattr(error, "message", "") or error)
+    if isinstance(error, auth.GoogleAuthError) and error.args:
+        message = str(error.args[0])  # what follows is the answer as a whole
     words = message.split("http", 1)[0].splitlines()
     return (words[0].strip(" :,(") if words else "")[:120] or type(error).__name__
 

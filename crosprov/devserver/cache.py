@@ -43,7 +43,7 @@ class Cache:
     def __init__(self, layout: Layout, session: Session, capacity: int) -> None:
         self._layout = layout
         self._session = session
-        self._capacity = capacity
+        self.capacity = capacity
         self._markers = Markers(layout)
         self._lock = threading.Lock()
         self._users: Counter[str] = Counter()
@@ -105,13 +105,13 @@ class Cache:
 
     def trim(self) -> None:
         """Remove the builds that were not used for longest, until there are few enough."""
-        if not self._capacity:
+        if not self.capacity:
             return
         trash, is_crowded = [], False
         with self._lock:
             staged = [build for build, _ in self._found() if self._is_removable(build.name)]
             # A build that is in use waits for its turn; a newer one does not go in its place.
-            for build in staged[self._capacity :]:
+            for build in staged[self.capacity :]:
                 if self._is_pinned(build.name):
                     continue
                 if self._users[build.name]:

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from crosprov.devserver.archives import BROKEN, PIECE, Member, members_of
 from crosprov.devserver.artifacts import Artifact
 from crosprov.devserver.failures import Refused
+from crosprov.devserver.members import BROKEN, PIECE, Member, members_of
 from crosprov.devserver.space import FULL, Held
 
 MOST_MEMBERS = 1_000_000

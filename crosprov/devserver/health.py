@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,10 +33,13 @@ class Counters:
 
 @dataclass
 class Health:
-    """Report with the keys of the ChromiumOS dev server; rates are those since the last report."""
+    """Report with the keys of the ChromiumOS dev server; rates are those since the last report.
+
+    `staging` counts the calls under way that may take long.
+    """
 
     static_dir: Path
-    staging: Callable[[], int]
+    staging: int = 0
     proc: Path = Path("/proc")
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _last: Counters | None = None
@@ -51,7 +53,7 @@ class Health:
             raise Refused(503, f"static_dir cannot be read: {error.strerror}") from None
         return {
             "free_disk": round(free / GIGABYTE, 3),
-            "staging_thread_count": self.staging(),
+            "staging_thread_count": self.staging,
             **dict.fromkeys(NEVER_STARTED, 0),
             **self._measured(),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from crosprov.devserver.builds import version_key
 from crosprov.devserver.payloads import version_in
 
 # What follows the board in the first folder of a build's name, such as eve-release. A board's
@@ -17,7 +18,7 @@ _SIGNED = re.compile(r"-signed-.*")
 _BUILD = re.compile(r"R(?P<milestone>\d+)-(?P<version>\d+(?:\.\d+)*).*")
 _PART_OF_BUILD = re.compile(r"R\d+(-\d+(\.\d+)?)?")
 
-Order = tuple[tuple[int, ...], int, str]
+Order = tuple[tuple[int, ...], int, list[tuple[int, int, str]]]
 
 
 def plain_board(board: str) -> str:
@@ -43,8 +44,8 @@ def order(build: str) -> Order:
     """Return what builds are compared by: the version, then the milestone, then the name."""
     match = _BUILD.fullmatch(build.rpartition("/")[2])
     if not match:
-        return numbers(version_in(build.rpartition("/")[2])), 0, build
-    return numbers(match["version"]), int(match["milestone"][:9]), build
+        return numbers(version_in(build.rpartition("/")[2])), 0, version_key(build)
+    return numbers(match["version"]), int(match["milestone"][:9]), version_key(build)
 
 
 def numbers(version: str) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ LONGEST_NAME = 255  # bytes of one component, the limit of Linux's file systems
 # their clients.
 RESERVED = frozenset({"cache", "pkgroot", "xbuddy_UpdateTimestamps", "forced_payload"})
 
-BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,221}")
+BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{2,221}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 RECORD = ".build"  # says in a build's folder that builds are staged into it
@@ -154,7 +154,9 @@ class Layout:
 def _check_bucket(source: str) -> None:
     bucket = source.removeprefix("gs://").partition("/")[0]
     if not BUCKET.fullmatch(bucket):
-        raise Refused(400, f"{source} has no bucket's name behind gs://")
+        raise Refused(
+            400, f"{bucket!r} in {source} is no bucket's name: 3 or more of a-z, 0-9, - _ and ."
+        )
 
 
 def _check_address(source: str) -> None:

@@ -23,6 +23,7 @@ class Options:
     archive: str = ARCHIVE
     credentials: Path | None = None
     storage_endpoint: str | None = None
+    web_source: tuple[str, ...] = ()
     capacity: int = 0
     xbuddy_config: Path | None = None
     logfile: Path | None = None
@@ -71,7 +72,7 @@ def options_of(words: Sequence[str], program: str = "devserver") -> Options:
     found, rest = parser.parse_known_args(list(words))
     if rest:
         parser.error(_unknown(rest[0], parser))
-    return Options(**vars(found))
+    return Options(**{**vars(found), "web_source": tuple(found.web_source)})
 
 
 class _Parser(argparse.ArgumentParser):
@@ -166,13 +167,16 @@ _SERVING: Group = [
 ]  # fmt: skip
 
 _STAGING: Group = [
-    ("--archive", {"type": _url("gs://", "https://"), "metavar": "URL",
+    ("--archive", {"type": _url("gs://", "http://", "https://"), "metavar": "URL",
         "help": f"where builds that are named by a label are fetched from (default {ARCHIVE})"}),
     ("--credentials", {"type": Path, "metavar": "FILE",
         "help": "credentials of Google Storage: JSON of a service account or a user, or a boto "
                 "file (default: anonymous)"}),
     ("--storage_endpoint", {"type": _HTTP, "metavar": "URL",
         "help": "another address of Google Storage's API"}),
+    ("--web_source", {"type": _HTTP, "action": "append", "default": [], "metavar": "URL",
+        "help": "a web server, or a folder of one, that clients may have builds fetched from; "
+                "write it once for each (default: none but --archive)"}),
     ("--capacity", {"type": _number(0, 10**6, "the capacity"), "metavar": "N",
         "help": "keep N staged builds, the least recently used go first; 0 keeps all (default 0)"}),
     ("--clear_cache", {**_FLAG, "help": "empty static_dir/cache at the start"}),

@@ -27,7 +27,8 @@ def index(server: Server, base_url: str) -> Answer:
         for name in sorted(RPCS)
     )
     free = server.health.report()["free_disk"]
-    keeps = f"the {server.capacity} last used builds" if server.capacity else "all builds"
+    capacity = server.stager.capacity
+    keeps = f"the {capacity} last used builds" if capacity else "all builds"
     body = (
         "<h1>Welcome to the Dev Server!</h1>"
         f"<p>{free:.0f} GB are free. It keeps {keeps}. A device is pointed at it by "

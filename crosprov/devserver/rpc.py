@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import quote
 
 from crosprov.devserver import builds
@@ -19,16 +18,11 @@ from crosprov.devserver.health import Health
 from crosprov.devserver.layout import Layout
 from crosprov.devserver.options import Options
 from crosprov.devserver.staging import Request, Stager
+from crosprov.devserver.updates import Updates
+from crosprov.devserver.websources import WebSources
 from crosprov.devserver.xbuddy import XBuddy
 
 TEXT, JSON, HTML, XML = "text/plain", "application/json", "text/html", "text/xml"
-
-
-class Answers(Protocol):
-    """What answers update requests."""
-
-    def answer(self, body: bytes, *, label: str | None, base_url: str, client: str) -> bytes:
-        """Answer Omaha XML with Omaha XML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +32,10 @@ class Server:
     options: Options
     layout: Layout
     stager: Stager
-    updates: Answers
+    updates: Updates
     xbuddy: XBuddy
     health: Health
-    capacity: int
+    web: WebSources
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +175,14 @@ def request_of(server: Server, call: Call) -> Request:
     return Request(source, artifacts, files)
 
 
+def fetched_by(server: Server, call: Call) -> Request:
+    """Read what is to be fetched; raises Refused 403 for a web server that was not allowed."""
+    request = request_of(server, call)
+    if request.source.startswith(("http://", "https://")):
+        server.web.check(request.source)
+    return request
+
+
 @rpc(
     {
         **SOURCE,
@@ -198,7 +200,7 @@ def stage(server: Server, call: Call) -> Answer:
     Artifacts that are usually wanted together are fetched in the background too. What is
     there already is not downloaded again. Everything is served below /static/ then.
     """
-    request = request_of(server, call)
+    request = fetched_by(server, call)
     clean = agrees(call.get("clean"))
     delete_source = exactly("delete_source", call.get("delete_source"))
     begin = server.stager.start if wants(call.get("async")) else server.stager.stage
@@ -246,7 +248,7 @@ def locate_file(server: Server, call: Call) -> Answer:
     name = call.get("file_name")
     if not name or "/" in name:
         raise Refused(400, "file_name is missing, or is not the plain name of a file")
-    request = request_of(server, call)
+    request = fetched_by(server, call)
     server.stager.stage(request)
     build = server.layout.build(request.source)
     for file in builds.listing(server.layout, build) or []:
@@ -355,7 +357,7 @@ def xbuddy_list(server: Server, call: Call) -> Answer:
 @rpc()
 def xbuddy_capacity(server: Server, call: Call) -> Answer:
     """Tell how many staged builds are kept; 0 stands for all."""
-    return text(str(server.capacity))
+    return text(str(server.stager.capacity))
 
 
 def _age(seconds: float) -> str:

@@ -151,6 +151,11 @@ class Stager:
             missing=tuple(item.name for item in missing),
         )
 
+    @property
+    def capacity(self) -> int:
+        """Give the number of staged builds that are kept, 0 for any number."""
+        return self._cache.capacity
+
     def in_use(self, build: str) -> AbstractContextManager[None]:
         """Keep a build from being removed while it is served, and note its use."""
         return self._cache.in_use(build)

@@ -7,13 +7,18 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from crosprov.devserver.failures import Refused
+from crosprov.devserver.options import Options
+from crosprov.devserver.websources import WebSources
 
 CONNECT_WITHIN, READ_WITHIN = 10.0, 20.0  # seconds
 PIECE = 1024 * 1024  # bytes
+
+NOWHERE = WebSources()
 
 Write = Callable[[bytes], object]
 
@@ -68,14 +73,33 @@ class Store(Protocol):
         ...
 
 
+def opener(options: Options) -> Callable[[str], Store]:
+    """Give what opens sources as the options want it; raises Refused(500) for wrong ones."""
+    return partial(
+        open_store,
+        credentials=options.credentials,
+        endpoint=options.storage_endpoint,
+        web=web_sources(options),
+    )
+
+
+def web_sources(options: Options) -> WebSources:
+    """Give the web servers that the options allow; that of the archive needs no further word."""
+    archive = () if options.archive.startswith("gs://") else (options.archive,)
+    return WebSources((*options.web_source, *archive))
+
+
 def open_store(
-    source: str, credentials: str | Path | None = None, endpoint: str | None = None
+    source: str,
+    credentials: str | Path | None = None,
+    endpoint: str | None = None,
+    web: WebSources = NOWHERE,
 ) -> Store:
     """Open a source as `Layout.source` writes it.
 
     `credentials` is a JSON file of a service account or of an authorized user, or a boto file;
     without it, Google Storage is read anonymously. `endpoint` is another address of Google
-    Storage's API. Raises Refused.
+    Storage's API. `web` are the web servers that may be asked. Raises Refused.
     """
     if source.startswith("gs://"):
         from crosprov.devserver.bucket import Bucket
@@ -84,7 +108,7 @@ def open_store(
     if source.startswith(("https://", "http://")):
         from crosprov.devserver.website import Website
 
-        return Website(source)
+        return Website(source, web)
     return Folder(source)
 
 
@@ -121,10 +145,15 @@ class Folder:
         return tuple(entry for entry in found if entry is not None)
 
     def find(self, name: str) -> Entry | None:
-        """Describe a regular file; links are followed to no other place."""
+        """Describe a regular file; links are followed to no other place.
+
+        Raises Refused(404) where the folder itself is missing: nothing is on its way there.
+        """
         try:
             status = os.lstat(os.path.join(self.source, name))
         except FileNotFoundError:
+            if not os.path.isdir(self.source):
+                raise Refused(404, f"{self.source} cannot be listed: it is no folder") from None
             return None
         except OSError as error:
             raise Refused(404, f"{self.source}/{name} cannot be read: {error.strerror}") from None

@@ -23,6 +23,7 @@ from crosprov.devserver.stores import (
     fate,
     replaced,
 )
+from crosprov.devserver.websources import WebSources, without_query
 
 REDIRECTS = 5
 PLAIN = {"Accept-Encoding": "identity"}  # the bytes that the digests are of
@@ -30,10 +31,12 @@ MD5_IN_HEX = re.compile(r'"([0-9a-f]{32})"')
 
 
 class Website:
-    """A folder at an address of http or https."""
+    """A folder at an address of http or https; only what `web` allows is asked, at each step."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, web: WebSources) -> None:
+        web.check(source)
         self.source = source
+        self._web = web
         self._threads = threading.local()
 
     def list(self) -> tuple[Entry, ...]:
@@ -122,9 +125,13 @@ class Website:
             answer.close()
             target = urljoin(url, answer.headers["location"])
             if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
-                raise Refused(502, f"{url} leads away from https, which is not followed")
+                what = without_query(url)
+                raise Refused(502, f"{what} leads away from https, which is not followed")
+            self._web.check(target, after=url)
             url = target
-        raise Refused(502, f"{url} leads from one address to the next without an end")
+        raise Refused(
+            502, f"{without_query(url)} leads from one address to the next without an end"
+        )
 
     def _session(self) -> requests.Session:
         if not hasattr(self._threads, "session"):

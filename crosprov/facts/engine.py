@@ -16,9 +16,7 @@ DEFAULT_SERVER = "https://tools.google.com/service/update2"
 NEBRASKA = "/usr/local/nebraska/config.json"
 BUILD_RECORD = "build"  # below crosprov's records: what an update under way, or pending, is to
 WRITTEN_RECORD = "lsb-release"  # below crosprov's records: the lines that crosprov wrote
-
-# A login without a shell profile lacks some of these on some images.
-PATHS = "PATH=$PATH:/usr/sbin:/sbin:/usr/local/bin:/usr/local/sbin; export PATH; "
+STATEFUL_RECORD = "stateful"  # below crosprov's records: how far a stateful partition is
 
 _AT_WORK = {
     "UPDATE_STATUS_CHECKING_FOR_UPDATE",
@@ -41,6 +39,7 @@ class DutState:
     operation: str = ""  # of update_engine, like UPDATE_STATUS_IDLE; "" when it does not answer
     new_version: str = ""
     updating: str = ""  # the label of an update that crosprov began since the last boot
+    stateful: str = ""  # LABEL wanted, LABEL placed: a stateful partition to be replaced
     wrote: tuple[str, ...] = ()  # lines of the stateful lsb-release that are crosprov's
 
     @property
@@ -49,12 +48,27 @@ class DutState:
 
         It does so unless the build is official and was booted with verification.
         """
-        return (self.debug_build, self.devsw_boot) != ("0", "0")
+        return not (self.official and self.devsw_boot == "0")
+
+    @property
+    def official(self) -> bool:
+        """Tell whether the build is an official one, as update_engine does."""
+        return self.debug_build == "0"
 
     @property
     def release(self) -> dict[str, str]:
         """What the image says of itself."""
         return read(self.image)
+
+    @property
+    def board(self) -> str:
+        """Name the board of the image, without what signing adds; "" when it is unknown."""
+        return self.release.get("CHROMEOS_RELEASE_BOARD", "").strip().partition("-signed-")[0]
+
+    @property
+    def builder_path(self) -> str:
+        """Name the build of the image; "" for one that was not made by a builder."""
+        return self.release.get("CHROMEOS_RELEASE_BUILDER_PATH", "").strip()
 
     @property
     def at_work(self) -> bool:
@@ -83,9 +97,10 @@ class DutFact(FactBase[DutState]):
     title = "state of the DUT"
 
     def command(self, records: PurePosixPath) -> str:
-        build, written = (shlex.quote(f"{records}/{n}") for n in (BUILD_RECORD, WRITTEN_RECORD))
+        names = (BUILD_RECORD, STATEFUL_RECORD, WRITTEN_RECORD)
+        build, stateful, written = (shlex.quote(f"{records}/{name}") for name in names)
         return (
-            PATHS + "set -- $(crossystem debug_build devsw_boot 2>/dev/null); "
+            "set -- $(crossystem debug_build devsw_boot 2>/dev/null); "
             'echo "debug_build $1"; echo "devsw_boot $2"; '
             "t=; ! command -v timeout >/dev/null 2>&1 || t='timeout 10'; "
             f"[ ! -e {NEBRASKA} ] || echo nebraska yes; "
@@ -95,7 +110,8 @@ class DutFact(FactBase[DutState]):
             "| sed -n -e 's/^CURRENT_OP=/operation /p' -e 's/^NEW_VERSION=/new_version /p'; "
             f"if [ -f {build} ]; then read -r l b < {build}; "
             'read -r n < /proc/sys/kernel/random/boot_id; [ "$b" != "$n" ] || echo "updating $l"; '
-            f"fi; [ ! -f {written} ] || sed 's/^/wrote /' {written}"
+            f"fi; [ ! -f {stateful} ] || sed 's/^/stateful /' {stateful}; "
+            f"[ ! -f {written} ] || sed 's/^/wrote /' {written}"
         )
 
     @staticmethod
@@ -116,5 +132,6 @@ class DutFact(FactBase[DutState]):
             operation=last.get("operation", ""),
             new_version=last.get("new_version", ""),
             updating=last.get("updating", ""),
+            stateful=last.get("stateful", ""),
             wrote=tuple(said.get("wrote", ())),
         )

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from pyinfra.api import FactBase
 
-# Names and sizes tell when something was taken out or damaged, and cost no reading. What Python
-# compiles for itself does not count.
+# Names, sizes and times of change tell when something was taken out, damaged or edited, and cost no
+# reading: nothing writes there once it is made. What Python compiles for itself does not count; it
+# does not use that for a source of another time.
 LISTING = (
     "find . -name __pycache__ -prune -o -type f ! -path './complete*' ! -name '*.pyc' "
-    "-printf '%P %s %m\\n' | LC_ALL=C sort | sha256sum | cut -d ' ' -f 1"
+    "-printf '%P %s %m %T@\\n' | LC_ALL=C sort | sha256sum | cut -d ' ' -f 1"
 )
 # The name of the program behind python3 changes with its version: python3.11.
 PYTHON = 'readlink -f "$(command -v python3)"'

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from pyinfra.api import FactBase
 
-from crosprov.facts.engine import PATHS
 from crosprov.facts.files import Kind, PathState, path_question, path_state
 
-# `fetch URL FILE SECONDS` writes the body of an answer of 200, `heads URL` prints the headers of
-# one in lower case; both fail for everything else. No proxy: a dev server is in the lab.
+# `fetch URL FILE SECONDS` writes the body of an answer of 200, and fails for everything else;
+# `version URL` prints in a line what tells one version of a file from another, nothing when it is
+# not served. No proxy: a dev server is in the lab.
 FETCH_FUNCTIONS = r"""fetch() {
   if command -v curl >/dev/null 2>&1; then
     curl -gkfsS -m "$3" --noproxy '*' -o "$2" -- "$1"
@@ -21,13 +21,14 @@ FETCH_FUNCTIONS = r"""fetch() {
     timeout "$3" busybox wget -q -Y off -O "$2" "$1"
   fi
 }
-heads() {
+version() {
   if command -v curl >/dev/null 2>&1; then
     h=$(curl -gkfsSI -m 10 --noproxy '*' -- "$1")
   else
     h=$(wget -S --spider -O /dev/null -T 10 -t 1 --no-proxy --no-check-certificate -- "$1" 2>&1)
-  fi || return 1
-  printf '%s\n' "$h" | tr 'A-Z' 'a-z' | tr -d '\r' | sed 's/^ *//'
+  fi 2>/dev/null || return 0
+  printf '%s\n' "$h" | tr 'A-Z' 'a-z' | tr -d '\r' | sed -n -e 's/^ *etag: */etag=/p' \
+    -e 's/^ *last-modified: */date=/p' -e 's/^ *content-length: */size=/p' | sort -u | tr '\n' ' '
 }
 """
 
@@ -39,7 +40,7 @@ class ServedFact(FactBase[str]):
 
     def command(self, url: str) -> str:
         return (
-            f"{PATHS}{FETCH_FUNCTIONS}fetch {shlex.quote(url)} - 10 2>/dev/null "
+            f"{FETCH_FUNCTIONS}fetch {shlex.quote(url)} - 10 2>/dev/null "
             "| tail -n 1 | head -c 200 || :"
         )
 
@@ -68,14 +69,10 @@ class FetchedFact(FactBase[FetchedState]):
     title = "fetched file"
 
     def command(self, path: str, url: str, record: str, sha256: str = "") -> str:
-        asked = (
-            f"printf 'served %s\\n' \"$(heads {shlex.quote(url)} 2>/dev/null | sed -n "
-            "-e 's/^etag: */etag=/p' -e 's/^last-modified: */date=/p' "
-            "-e 's/^content-length: */size=/p' | sort -u | tr '\\n' ' ')\"; "
-        )
+        asked = f"printf 'served %s\\n' \"$(version {shlex.quote(url)})\"; "
         name = shlex.quote(record)
         return (
-            f"{'' if sha256 else PATHS + FETCH_FUNCTIONS + asked}"
+            f"{'' if sha256 else FETCH_FUNCTIONS + asked}"
             f"[ ! -f {name} ] || sed -n -e '1s/^/fetched /p' -e '2s/^/digest /p' {name}; "
             f"echo path; {path_question(shlex.quote(path), sha256, 1)}"
         )

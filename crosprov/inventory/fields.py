@@ -105,6 +105,15 @@ def _store(value: str) -> str:
     return _absolute(value)
 
 
+def _upstream(value: str) -> str:
+    if value.startswith(("gs://", "/")):
+        return _store(value)
+    if not re.fullmatch(r"(https?|rsync)://[^\s/]+(/\S*)?", value):
+        message = "must begin with https://, http:// or rsync://"
+        raise refusal(message, "or be gs://bucket/prefix or an absolute folder of the host")
+    return value
+
+
 def _build_source(value: str) -> str:
     if value.startswith("gs://"):
         return _store(value)
@@ -164,6 +173,31 @@ SettingValue = Annotated[
     str,
     AfterValidator(_matching(r"[^\n\r\0]*", "must be a single line")),
     Kind("single line"),
+]
+Upstream = Annotated[
+    str,
+    AfterValidator(_upstream),
+    Kind("address of https, http, rsync or gs, or absolute folder"),
+]
+GitAddress = Annotated[
+    str,
+    AfterValidator(
+        _matching(
+            r"(?:https?|ssh|git)://[^\s/]+/\S+|[\w.-]+@[\w.-]+:\S+|/\S*",
+            "must be the address of a git repository",
+            "write https://host/path",
+        )
+    ),
+    Kind("address of a git repository"),
+]
+GitBranch = Annotated[
+    str,
+    AfterValidator(
+        _matching(
+            r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_./+-]*", "must name a branch, a tag or a commit"
+        )
+    ),
+    Kind("branch, tag or commit"),
 ]
 Store = Annotated[str, AfterValidator(_store), Kind("absolute folder or gs://bucket/prefix")]
 BuildSource = Annotated[

@@ -2,17 +2,102 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from crosprov.inventory.fields import AbsolutePath, Store, WebAddress, refusal
+from crosprov.inventory.fields import (
+    AbsolutePath,
+    GitAddress,
+    GitBranch,
+    Secret,
+    Store,
+    Upstream,
+    WebAddress,
+    refusal,
+)
 from crosprov.inventory.section import Section
+from crosprov.mirror.presets import PRESETS
+
+PresetName = Literal[
+    "chromeos-localmirror",
+    "chromeos-mirror/gentoo",
+    "chromeos-localmirror-private",
+    "chromeos-binaries",
+]
+_OF_A_PRESET = ("kind", "visibility", "store", "upstreams")  # a preset says these
+
+
+class TreeOfPackages(Section):
+    """A tree of ebuilds whose Manifests say which archives are needed."""
+
+    path: AbsolutePath | None = Field(
+        None,
+        description="its folder, on the mirror host; exactly one of this and git",
+        examples=["/srv/trees/portage-stable"],
+    )
+    git: GitAddress | None = Field(
+        None,
+        description="its repository, which the mirror host fetches before each sync",
+        examples=["https://git.example.com/overlays/portage-stable"],
+    )
+    branch: GitBranch | None = Field(
+        None,
+        description="what of the repository; without it what it points to by itself",
+        examples=["main"],
+    )
+    public: bool = Field(
+        True, description="whether everybody may see the tree itself", examples=[False]
+    )
+
+    @model_validator(mode="after")
+    def _in_one_place(self) -> TreeOfPackages:
+        if (self.path is None) == (self.git is None):
+            raise refusal("must have exactly one of path and git")
+        if self.branch is not None and self.git is None:
+            raise refusal("has a branch without git", "a folder is taken as it is")
+        return self
+
+
+def _as_tree(value: object) -> object:
+    return {"path": value} if isinstance(value, str) else value
+
+
+Tree = Annotated[
+    TreeOfPackages, BeforeValidator(_as_tree, json_schema_input_type=str | TreeOfPackages)
+]
+
+
+class Limits(Section):
+    """What a sync asks of upstreams at most."""
+
+    bandwidth: int = Field(
+        0, ge=0, description="bytes a second in all; 0 is no limit", examples=[1_000_000]
+    )
+    parallel: int = Field(8, ge=1, le=64, description="files at the same time", examples=[8])
+    per_upstream: int = Field(
+        4, ge=1, le=64, description="requests to one upstream at the same time", examples=[2]
+    )
+
+
+def _complete_or_preset(schema: dict[str, Any]) -> None:
+    """Say in the JSON Schema that a preset stands for the keys that are required otherwise."""
+    required = schema.pop("required", [])
+    schema["anyOf"] = [{"required": ["preset"]}, {"required": required}]
 
 
 class Mirror(Section):
     """An archive mirror: a store of source archives, filled by hand or from upstream."""
 
+    model_config = ConfigDict(json_schema_extra=_complete_or_preset)
+
+    preset: PresetName | None = Field(
+        None,
+        description="one of the mirrors that ChromiumOS documents, which says kind, visibility "
+        "and store",
+        examples=["chromeos-localmirror"],
+    )
     kind: Literal["automatic", "manual"] = Field(
         description="automatic is filled from upstream and nobody uploads by hand; manual is "
         "filled by people",
@@ -23,29 +108,87 @@ class Mirror(Section):
         description="who may read it; an archive never goes from private to public",
         examples=["public"],
     )
-    upstreams: tuple[WebAddress, ...] = Field(
+    upstreams: tuple[Upstream, ...] = Field(
         (),
-        description="where archives are fetched, tried in this order; automatic only "
-        "(not carried out yet: the plan says so)",
+        description="where archives are fetched, tried in this order; automatic only. Without any "
+        "they are fetched from where ebuilds say",
         examples=[["https://distfiles.gentoo.org"]],
     )
-    trees: tuple[AbsolutePath, ...] = Field(
+    source_uris: bool = Field(
+        False,
+        description="whether what all upstreams lack is fetched from where ebuilds say; otherwise "
+        "it is reported as a fault of the upstreams",
+        examples=[True],
+    )
+    trees: tuple[Tree, ...] = Field(
         (),
-        description="package trees whose Manifests say which archives are needed "
-        "(not carried out yet: the plan says so)",
+        description="trees of ebuilds that say which archives are needed; a bare path stands for "
+        "a folder. An automatic mirror with trees is synced by its host",
         examples=[["/srv/trees/portage-stable"]],
     )
     store: Store = Field(
         description="where the archives lie", examples=["/srv/mirror/gentoo/distfiles"]
     )
+    layout: Literal["flat", "hashed"] = Field(
+        "flat",
+        description="flat has all archives in one folder; hashed has them in the folders of "
+        "GLEP 75, too, by hard links",
+        examples=["flat"],
+    )
+    every: Literal["hourly", "daily", "weekly"] = Field(
+        "daily", description="how often its host syncs it", examples=["daily"]
+    )
+    limits: Limits | None = Field(
+        None,
+        description="what a sync asks of upstreams at most",
+        examples=[{"bandwidth": 1_000_000}],
+    )
+    credentials: Secret | None = Field(
+        None,
+        description="the credentials file for Google Storage: JSON of a service account or of a "
+        "user, or boto",
+        examples=[{"file": "secrets/mirror.json"}],
+    )
+    storage_endpoint: WebAddress | None = Field(
+        None,
+        description="another address of Google Storage's API",
+        examples=["http://10.0.0.5:9000"],
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_preset(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping) or given.get("preset") is None:
+            return given
+        written = [key for key in _OF_A_PRESET if key in given]
+        if written:
+            message = f"has a preset and {' and '.join(written)}, which the preset says"
+            raise refusal(message, "leave one of them out")
+        name = given["preset"]
+        preset = PRESETS.get(name) if isinstance(name, str) else None
+        preset = preset or next(iter(PRESETS.values()))  # a wrong name is noted at its field
+        said = {"kind": preset.kind, "visibility": preset.visibility, "store": preset.store}
+        return {**given, **said}
 
     @model_validator(mode="after")
     def _filled_one_way(self) -> Mirror:
         if self.kind == "manual" and self.upstreams:
             raise refusal("is manual, so it has no upstreams", "write kind: automatic")
+        if self.upstreams and not self.trees:
+            message = "has upstreams and no trees, so nothing says which archives are needed"
+            raise refusal(message, "write trees: [/srv/trees/portage-stable]")
+        if self.kind == "manual" and self.source_uris:
+            raise refusal("is manual, so it fetches nothing", "take source_uris out")
+        if self.layout == "hashed" and self.folder is None:
+            raise refusal("has layout hashed, which is made of links, in a bucket")
         return self
 
     @property
     def folder(self) -> str | None:
         """The store as a folder, or None when it is a bucket."""
         return None if self.store.startswith("gs://") else self.store
+
+    @property
+    def synced(self) -> bool:
+        """Tell whether a program fills it, from what its trees need."""
+        return self.kind == "automatic" and bool(self.trees)

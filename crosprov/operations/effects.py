@@ -33,6 +33,7 @@ class Effects:
     about: dict[str, str] = field(default_factory=dict)  # what is worth showing in a status
     restarted: set[str] = field(default_factory=set)  # units, jobs, containers (re)started
     written: dict[str, PathState] = field(default_factory=dict)  # paths as they will be
+    emptied: set[str] = field(default_factory=set)  # directories that will have lost their content
     recreated: set[str] = field(default_factory=set)  # containers made anew
     unit_states: dict[str, UnitState] = field(default_factory=dict)  # units as they will be
     accounts: dict[str, UserState] = field(default_factory=dict)  # users as they will be
@@ -41,6 +42,10 @@ class Effects:
     def provides(self, package: str | None) -> bool:
         """Tell whether this plan installs a package, so that its files are not known yet."""
         return package is not None and package in self.packages
+
+    def empties(self, path: str) -> bool:
+        """Tell whether this plan takes away what is at a path, with all that is around it."""
+        return any(path.startswith(f"{folder}/") for folder in self.emptied)
 
     def restart_due(self, name: str, *, marked: bool) -> bool:
         """Tell whether a restart is due, by this plan or by a mark that was found on the host."""

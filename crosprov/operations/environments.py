@@ -18,10 +18,14 @@ from crosprov.operations.note import Commands, LocalFile, Note, Noted
 from crosprov.operations.operation import operation
 from crosprov.planning.plan import Action
 from crosprov.wheelhouse import Archive
-from crosprov.wheels import MACHINES, PYTHONS
+from crosprov.wheels import DEVSERVER, MACHINES, MIRROR, PYTHONS, Program
 
 _MADE_HERE = re.compile(r"[0-9a-f]{16}(\.tar)?")
 _WITHIN = 900.0  # seconds
+_OLD = {
+    DEVSERVER: "use a host with a newer distribution, or implementation: chromiumos",
+    MIRROR: "use a host with a newer distribution",
+}
 
 # The mark comes last: what lacks it is made anew. pip needs not be on the host, it runs from its
 # own wheel; Debian's Python comes without it. What the service imports is compiled once, here,
@@ -49,18 +53,23 @@ mv complete.part complete"""
 
 @operation
 def environment(
-    folder: str, /, *, module: str, archive: Callable[[], Archive], restarts: Sequence[str] = ()
+    folder: str,
+    /,
+    *,
+    program: Program,
+    archive: Callable[[], Archive],
+    restarts: Sequence[str] = (),
 ) -> Commands:
     """Make a Python environment of an archive of wheels, complete or not at all.
 
-    `archive` is called only when it has to be sent; `module` is started once with --help, which
-    proves that it can be. Raises PlanError when the host's Python or machine is none that the
+    `archive` is called only when it has to be sent; the program is started once with --help,
+    which proves that it can be. Raises PlanError when the host's Python or machine is none that the
     wheels are for.
     """
     seen = host.get_fact(EnvironmentFact, folder=folder)
     if seen.complete:
         return
-    _check(seen)
+    _check(seen, program)
     sent = archive()
     effects().restarts.update(dict.fromkeys(restarts, folder))
     tar = f"{folder}.tar"
@@ -83,7 +92,9 @@ def environment(
     )
     yield LocalFile(sent.path, sent.size, sent.sha256, tar)
     yield StringCommand(
-        _MAKE.format(folder=place, tar=content, module=module, python=PYTHON, listing=LISTING)
+        _MAKE.format(
+            folder=place, tar=content, module=program.module, python=PYTHON, listing=LISTING
+        )
     )
 
 
@@ -100,15 +111,15 @@ def only_environment(folder: str, /) -> Commands:
     yield Noted(f"rm -rf {paths}", Note("environments", parent, Action.DELETE, before=before))
 
 
-def _check(seen: EnvironmentState) -> None:
+def _check(seen: EnvironmentState, program: Program) -> None:
     """Refuse what no wheel is for; a Python that this plan installs is not known yet."""
     if seen.machine not in MACHINES:
         raise PlanError(
-            f"the dev server cannot be installed on a machine of kind {seen.machine}",
+            f"{program.what} cannot be installed on a machine of kind {seen.machine}",
             hint=f"there are wheels for {' and '.join(MACHINES)}",
         )
     if seen.version and seen.version not in PYTHONS and not effects().provides("python3"):
         raise PlanError(
-            f"the host has Python {seen.version}, and the dev server runs on {', '.join(PYTHONS)}",
-            hint="use a host with a newer distribution, or implementation: chromiumos",
+            f"the host has Python {seen.version}, and {program.what} runs on {', '.join(PYTHONS)}",
+            hint=_OLD[program],
         )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import shlex
+from dataclasses import replace
 
 from pyinfra import host
 
 from crosprov.errors import PlanError
-from crosprov.facts.engine import PATHS
 from crosprov.facts.fetching import FETCH_FUNCTIONS, FetchedFact, FetchedState
-from crosprov.facts.files import Kind
+from crosprov.facts.files import Kind, PathState
 from crosprov.operations.effects import effects, state_dir
 from crosprov.operations.files import flush, make_parent, temporary_beside
 from crosprov.operations.note import Commands, Note, Noted
@@ -32,6 +32,8 @@ def fetched(path: str, url: str, *, sha256: str | None = None, mode: str = "0644
     """
     record = f"{state_dir()}/fetched/{hashlib.sha256(path.encode()).hexdigest()}"
     seen = host.get_fact(FetchedFact, path=path, url=url, record=record, sha256=sha256 or "")
+    if effects().empties(path):
+        seen = replace(seen, path=PathState(Kind.ABSENT, parent=False))
     if seen.path.kind not in (Kind.FILE, Kind.ABSENT):
         raise PlanError(f"{path} is a {seen.path.kind} where a file is wanted",
                         hint="move it away by hand")  # fmt: skip
@@ -83,11 +85,9 @@ def _fetch(
             f'wants {sha256}" >&2; exit 1; }}\n'
         )
     return (
-        f"{PATHS}{FETCH_FUNCTIONS}"
+        f"{FETCH_FUNCTIONS}"
         f"{make_folder}rm -f {temporary} && ( umask 077; set -C; : > {temporary} ) || exit 1\n"
-        f"served=$(heads {address} 2>/dev/null | sed -n -e 's/^etag: */etag=/p' "
-        "-e 's/^last-modified: */date=/p' -e 's/^content-length: */size=/p' | sort -u "
-        "| tr '\\n' ' ')\n"
+        f"served=$(version {address})\n"
         f"fetch {address} {temporary} {_FETCHED_WITHIN} || {{ echo {address}' could not be "
         "fetched' >&2; exit 1; }\n"
         f"h=$(sha256sum < {temporary}) || exit 1; h=${{h%% *}}\n{check}"

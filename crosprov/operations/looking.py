@@ -33,9 +33,8 @@ def look(board: str, /, *, server: str | None = None) -> Commands:
     stateful = seen.content or b"" if seen.kind is Kind.FILE else b""
     _about(state, stateful)
     notices = effects().notices
-    of_image = _board(state)
-    if of_image and of_image != board:
-        notices.append(f"its image is for the board {of_image}, and the inventory says {board}")
+    if state.board and state.board != board:
+        notices.append(f"its image is for the board {state.board}, and the inventory says {board}")
     if server is not None and not state.override_counts:
         notices.append(
             "its build is official and was booted with verification, so update_engine ignores "
@@ -52,7 +51,7 @@ def look(board: str, /, *, server: str | None = None) -> Commands:
 def _about(state: DutState, stateful: bytes) -> None:
     about = effects().about
     found = state.release
-    about["board"] = _board(state) or "unknown"
+    about["board"] = state.board or "unknown"
     about["release version"] = found.get("CHROMEOS_RELEASE_VERSION", "").strip() or "unknown"
     about["channel"] = found.get(TRACK, "").strip() or "unknown"
     about["updates from"] = state.updates_from(stateful)
@@ -65,7 +64,3 @@ def _engine(state: DutState) -> str:
     words = state.operation.removeprefix(_STATUS).lower().replace("_", " ")
     version = state.new_version if state.at_work or state.needs_reboot else ""
     return f"{words} {version}".rstrip()
-
-
-def _board(state: DutState) -> str:
-    return state.release.get("CHROMEOS_RELEASE_BOARD", "").strip().partition("-signed-")[0]

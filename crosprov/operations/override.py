@@ -14,17 +14,11 @@ from crosprov import lsb_release
 from crosprov.errors import PlanError
 from crosprov.facts.engine import DutState
 from crosprov.facts.files import Kind, PathFact, PathState
-from crosprov.facts.http import HttpFact
 from crosprov.operations.effects import effects, state_dir
 from crosprov.operations.looking import dut_state
 from crosprov.operations.merge import LIMIT, merged, observe, rewrite
-from crosprov.operations.note import Commands, Note, Noted
+from crosprov.operations.note import Commands, Noted
 from crosprov.operations.operation import operation
-from crosprov.operations.readiness import answers_function, checked_url
-from crosprov.operations.updating import runs
-from crosprov.planning.plan import Action
-
-_REACHED_WITHIN = 5  # seconds: the server's own wave has waited for it already
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,44 +123,6 @@ def _override(wish: Wish, seen: PathState, state: DutState, restarts: Sequence[s
     yield Noted(f"{remember} && {first.get_raw_value()}", first.note)
     yield from others
     yield StringCommand(_remember(wish, state, all_of_them=False))
-
-
-@operation
-def reachable(
-    url: str, name: str, wishes: Sequence[Wish], *, want: tuple[str, str] | None = None
-) -> Commands:
-    """Make sure, before anything is changed for it, that the DUT itself reaches its server.
-
-    Only when something is to be changed for it; else it is told by a notice. `want` is the label
-    and the release version of the build that it shall run. Raises PlanError for what is not a
-    URL.
-    """
-    checked_url(url)
-    seen = host.get_fact(HttpFact, url=url)
-    if seen == "200":
-        return
-    answer = "no answer" if seen == "none" else seen
-    if seen == "unable":
-        effects().notices.append(f"it has nothing to ask {url} with, so crosprov does not know "
-                                 f"whether it reaches {name}")  # fmt: skip
-        return
-    state = dut_state()
-    updated = want is not None and not runs(*want, state)
-    if not updated and not any(changes(wish, state) for wish in wishes):
-        effects().notices.append(f"it does not reach {name}: {url}, asked from it: {answer}")
-        return
-    yield Noted(
-        answers_function(url, "200", _REACHED_WITHIN)
-        + f"answers || {{ echo {shlex.quote(_unreached(name))} >&2; exit 1; }}",
-        Note("probe", url, Action.RUN, before={"answer": answer}, after={"answer": "200"}),
-    )
-
-
-def _unreached(name: str) -> str:
-    return (
-        f"this DUT does not reach {name}, so nothing was changed on it; is the dev server up, and "
-        "is its address one of the DUT's network (dev_server_address)?"
-    )
 
 
 def _seen(path: str) -> PathState:

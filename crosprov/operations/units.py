@@ -125,9 +125,12 @@ def script(wish: Wish, decision: Decision) -> str:
     return "\n".join(lines)
 
 
+# `status` shows the journal since the last attempt only: between two, not what the service said.
 _FAILED = """\
 failed() {
-  systemctl --no-pager --full --lines=20 status "$u" >&2
+  systemctl --no-pager --full --lines=0 status "$u" >&2
+  journalctl --sync 2>/dev/null
+  journalctl --no-pager --quiet --lines=20 --unit="$u" >&2
   exit 1
 }
 up() { # a oneshot is done when it is inactive again; one that crashes is activating or failed

@@ -114,7 +114,12 @@ class Stage(Section):
         """
         if self.local_path is not None:
             return "/".join(self.local_path.split("/")[-2:])
-        return urlsplit(self.source).path.strip("/")
+        return build_at(self.source)
+
+
+def build_at(address: str) -> str:
+    """Return what the build at an address is called below a dev server's static_dir."""
+    return urlsplit(address).path.strip("/")
 
 
 class StaticFiles(Section):

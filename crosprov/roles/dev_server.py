@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from crosprov.devserver.artifacts import chosen
 from crosprov.devserver.failures import Refused
+from crosprov.devserver.websources import WebSources
 from crosprov.inventory.fields import (
     AbsolutePath,
     BuildSource,
@@ -28,7 +29,7 @@ from crosprov.roles.role import Claim, Probe, RoleSettings, http_probe
 XBUDDY_SECTIONS = ("GENERAL", "PATH_REWRITES", "LOCATION_SUFFIXES")
 
 # Keys that only one of the implementations can carry out.
-ONLY_EMBEDDED = ("storage_endpoint", "capacity", "payload_generator", "wheelhouse")
+ONLY_EMBEDDED = ("storage_endpoint", "web_sources", "capacity", "payload_generator", "wheelhouse")
 ONLY_CHROMIUMOS = ("checkout", "python", "gsutil", "production", "test_image")
 
 
@@ -69,6 +70,12 @@ class Settings(RoleSettings):
     mirrors: Annotated[str, HostRef("mirror")] | None = Field(
         None, description="where its builds fetch source archives", examples=["mirror1"]
     )
+    make_conf: AbsolutePath | None = Field(
+        None,
+        description="a make.conf of the host whose block says to fetch from mirrors only; "
+        "without it that stands in /etc/crosprov/make.conf.mirrors, for a make.conf to source",
+        examples=["/home/chromeos/chromiumos/chroot/etc/make.conf.user"],
+    )
     credentials: Secret | None = Field(
         None,
         description="the credentials file for Google Storage: boto, or JSON for an embedded "
@@ -84,6 +91,13 @@ class Settings(RoleSettings):
         None,
         description="another address of Google Storage's API; embedded only",
         examples=["http://10.0.0.5:9000"],
+    )
+    web_sources: tuple[WebAddress, ...] = Field(
+        (),
+        description="web servers, or folders of them, that clients of the dev server may have "
+        "builds fetched from, and that may be led to by one; those of archive and stage are "
+        "allowed without a word; embedded only",
+        examples=[["https://builds.example.com/lab"]],
     )
     stage: tuple[Stage, ...] = Field(
         (),
@@ -204,6 +218,12 @@ class Settings(RoleSettings):
         return self
 
     @model_validator(mode="after")
+    def _make_conf_has_mirrors(self) -> Settings:
+        if self.make_conf is not None and self.mirrors is None:
+            raise refusal("has make_conf without mirrors", "write mirrors: mirror1")
+        return self
+
+    @model_validator(mode="after")
     def _sources_can_be_read(self) -> Settings:
         for build in self.stage:
             if build.local_path is not None:
@@ -235,6 +255,14 @@ class Settings(RoleSettings):
         return self
 
     @model_validator(mode="after")
+    def _web_sources_are_folders(self) -> Settings:
+        try:
+            WebSources(self.web_allowed)
+        except Refused as refused:
+            raise refusal(f"cannot fetch builds: {refused.sentence}") from None
+        return self
+
+    @model_validator(mode="after")
     def _one_image_for_all(self) -> Settings:
         given = [name for name in ("payload", "use_cached", "image") if getattr(self, name)]
         if len(given) > 1:
@@ -258,6 +286,13 @@ class Settings(RoleSettings):
     def archive_url(self, label: str) -> str:
         """Return where the build of a label is: below `archive`."""
         return f"{self.archive}/{label}"
+
+    @property
+    def web_allowed(self) -> tuple[str, ...]:
+        """Return the web servers that builds may be fetched from, besides that of `archive`."""
+        staged = (build.archive_url or "" for build in self.stage)
+        addresses = [*self.web_sources, *(url for url in staged if url.startswith("http"))]
+        return tuple(dict.fromkeys(addresses))
 
     def claims(self) -> tuple[Claim, ...]:
         """Return the dev server's port."""

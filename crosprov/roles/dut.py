@@ -15,6 +15,7 @@ from crosprov.inventory.fields import (
     Kind,
     Mode,
     PlainName,
+    Seconds,
     SettingKey,
     SettingValue,
     refusal,
@@ -131,6 +132,12 @@ class Factory(Section):
         description="the factory server", examples=["factory1"]
     )
     project: PlainName = Field(description="the project there", examples=["eve"])
+    address: Address | None = Field(
+        None,
+        description="the factory server's address as the DUT reaches it, when that is not the "
+        "one of the inventory",
+        examples=["10.0.1.1"],
+    )
 
 
 class Settings(RoleSettings):
@@ -168,6 +175,19 @@ class Settings(RoleSettings):
         description="whether crosprov reboots it into a new build: never, ask (a plan that a "
         "person or --yes agreed to), allow",
         examples=["never"],
+    )
+    reboot_within: Seconds = Field(
+        600.0,
+        description="how long it may take to come back from that reboot; the first boot of a "
+        "new build takes longer than others",
+        examples=[300],
+    )
+    stateful: Literal["keep", "update"] = Field(
+        "keep",
+        description="what becomes of a test image's tools in /usr/local when another build is "
+        "installed: keep them, or update them from the build's stateful.tgz, which empties "
+        "/usr/local first",
+        examples=["update"],
     )
     lsb_release: Mapping[SettingKey, SettingValue | None] = Field(
         {},
@@ -218,6 +238,10 @@ class Settings(RoleSettings):
         if self.version is not None:
             return f"{self.board}-release/{self.version}"
         return self.builder_path
+
+    def wanted_artifacts(self) -> tuple[str, ...]:
+        """Return what the dev server has to have staged of that build."""
+        return ("full_payload", "stateful") if self.stateful == "update" else ("full_payload",)
 
 
 def numbers_of(label: str) -> str | None:

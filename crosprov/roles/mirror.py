@@ -6,12 +6,12 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from crosprov.inventory.fields import MirrorRef, Port
+from crosprov.inventory.fields import InventoryPath, MirrorRef, Port
 from crosprov.roles.role import Claim, Probe, RoleSettings, http_probe
 
 
 class Settings(RoleSettings):
-    """A web server for the stores of archive mirrors."""
+    """A web server for the stores of archive mirrors, which its host syncs."""
 
     after: ClassVar[tuple[str, ...]] = ("common",)
 
@@ -21,6 +21,12 @@ class Settings(RoleSettings):
         examples=[["gentoo", "localmirror"]],
     )
     port: Port = Field(80, description="port of the web server", examples=[80])
+    wheelhouse: InventoryPath | None = Field(
+        None,
+        description="a folder that `crosprov wheelhouse` filled, for a controller without a "
+        "package index; only mirrors that are synced need it",
+        examples=["wheelhouse"],
+    )
 
     def claims(self) -> tuple[Claim, ...]:
         """Return the web server's port."""

@@ -62,6 +62,7 @@ class ScriptedHost:
     environments: set[str] = field(default_factory=set)
     python: str = "3.11"
     machine: str = "x86_64"
+    syncs: dict[str, tuple[str, int, str]] = field(default_factory=dict)  # outcome, days since
     staged: set[tuple[str, str]] = field(default_factory=set)  # build, artifact or file
     dut: dict[str, str] = field(default_factory=dict)  # lines of the answer of a DUT, by word
     answers: dict[str, str] = field(default_factory=dict)  # of web servers, by URL
@@ -135,7 +136,7 @@ class ScriptedHost:
         return self.answers.get(url, "")
 
     def _fetched(self, name: str, command: str) -> str:
-        urls = [url for url in self.answers if f"heads {url} " in command]
+        urls = [url for url in self.answers if f"version {url})" in command]
         said = "".join(f"served {self.answers[url]}\n" for url in urls)
         return f"{said}path\n{self._path(name, 'sha256sum')}"
 
@@ -206,6 +207,12 @@ class ScriptedHost:
         missing = [name for name in names if (build, name) not in self.staged]
         return {"build": build, "missing": missing}
 
+    def _syncs(self, _: str, command: str) -> str:
+        lines = [f"state {name} {c} {n} {days}" for name, (c, n, days) in self.syncs.items()]
+        units = (path.partition("crosprov-mirror@")[2] for path in self.paths)
+        names = [unit.removesuffix(".service") for unit in units if unit.endswith(".service")]
+        return "".join(f"{line}\n" for line in [*lines, *(f"unit {name}" for name in names)])
+
     def _tree(self, name: str, command: str) -> str:
         return "same\n" if name in self.paths else ""
 
@@ -216,6 +223,7 @@ class ScriptedHost:
             "environment": ScriptedHost._environment,
             "builds staged by the dev server on port": ScriptedHost._builds,
             "tree": ScriptedHost._tree,
+            "syncs of the mirrors below": ScriptedHost._syncs,
             "unit": ScriptedHost._unit,
             "job": ScriptedHost._job,
             "state of the DUT": ScriptedHost._dut,
@@ -308,6 +316,15 @@ class ScriptedHost:
         for path in change.after:
             self.paths[path] = Path("directory", "0755", "devserver", "devserver")
 
+    def _take_sync(self, change: Change) -> None:
+        configuration = (change.after["synced"] or "").removeprefix("configuration ")
+        self.syncs[change.resource.name] = (configuration, 0, "0")
+
+    def _take_syncs(self, change: Change) -> None:
+        for name in change.before:
+            for path in [path for path in self.paths if f"crosprov-mirror@{name}." in path]:
+                del self.paths[path]
+
     def _take_check(self, change: Change) -> None:
         """Change nothing: a check only looks."""
 
@@ -319,6 +336,8 @@ class ScriptedHost:
             "environments": ScriptedHost._take_environments,
             "build": ScriptedHost._take_build,
             "folders": ScriptedHost._take_folders,
+            "sync": ScriptedHost._take_sync,
+            "syncs": ScriptedHost._take_syncs,
             "directory": ScriptedHost._take_directory,
             "link": ScriptedHost._take_link,
             "packages": ScriptedHost._take_packages,

@@ -13,6 +13,7 @@ from crosprov import wheelhouse
 from crosprov.deploying import base_url
 from crosprov.errors import PlanError
 from crosprov.planning.plan import Write
+from crosprov.wheels import DEVSERVER
 from tests.deploys import labs, scripted
 from tests.deploys.scripted import ScriptedHost
 
@@ -21,7 +22,7 @@ SITE = "/etc/nginx/conf.d/crosprov-mirror.conf"
 UNIT = "/etc/systemd/system/devserver.service"
 BOTO = "/etc/crosprov/devserver.boto"
 MAKE_CONF = "/etc/crosprov/make.conf.mirrors"
-ENVIRONMENT = f"/usr/lib/crosprov/devserver/{wheelhouse.digest()}"
+ENVIRONMENT = f"/usr/lib/crosprov/devserver/{wheelhouse.digest(DEVSERVER)}"
 
 
 def content(folder: Path, name: str, path: str, *changes: tuple[str, str]) -> str:

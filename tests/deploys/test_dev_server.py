@@ -56,6 +56,31 @@ WISHES: list[tuple[tuple[tuple[str, str], ...], list[Wish]]] = [
                  ("stateful", "full_payload")),
         ],
     ),
+    (
+        (
+            ("board: eve, ", "board: eve, version: R121-15663.0.0, "),
+            ("port: 8082, ", "port: 8082, stage: [{local_path: /srv/devserver/static/incoming/"
+             "eve-release/R121-15663.0.0, artifacts: [stateful]}], "),
+        ),
+        [
+            Wish("eve-release/R121-15663.0.0",
+                 "/srv/devserver/static/incoming/eve-release/R121-15663.0.0",
+                 ("stateful", "full_payload")),
+        ],
+    ),
+    (
+        (("port: 8082, ", "port: 8082, stage: [{archive_url: http://192.0.2.1/eve/R1, "
+          "artifacts: [stateful], files: [a.bin]}], "),),
+        [Wish("eve/R1", "http://192.0.2.1/eve/R1", ("stateful",), ("a.bin",))],
+    ),
+    (
+        (("board: eve, ", "board: eve, builder_path: x/eve-full/R121-1.0.0, stateful: update, "),
+         ("port: 8082, ", "port: 8082, archive: gs://ours/of/2024, ")),
+        [
+            Wish("of/2024/x/eve-full/R121-1.0.0",
+                 "gs://ours/of/2024/x/eve-full/R121-1.0.0", ("full_payload", "stateful")),
+        ],
+    ),
 ]  # fmt: skip
 
 
@@ -81,6 +106,23 @@ def test_more_builds_than_are_kept_are_refused(tmp_path: Path) -> None:
     lab = labs.read(tmp_path, twice)
     with pytest.raises(PlanError, match="keep 1 builds, and 2 are wanted"):
         labs.fresh().plan(labs.model(lab, "dev1"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [("port: 8082, ", "port: 8082, stage: [{archive_url: http://192.0.2.1/eve/R1, "
+          "artifacts: [stateful, full_payload]}], ")],
+        [("port: 8082, ", "port: 8082, archive: http://192.0.2.1/eve, "),
+         ("board: eve, ", "board: eve, version: R121-15663.0.0, ")],
+    ],
+)  # fmt: skip
+def test_what_a_web_server_cannot_list_is_refused(
+    tmp_path: Path, changes: list[tuple[str, str]]
+) -> None:
+    lab = labs.read(tmp_path, *changes)
+    with pytest.raises(PlanError, match=r"^full_payload of .* cannot be staged from http://192"):
+        wishes_of(lab, lab.hosts["dev1"])
 
 
 def test_builds_are_staged_after_the_server_is_up(tmp_path: Path) -> None:
@@ -176,3 +218,13 @@ def test_files_next_to_the_inventory_are_served(tmp_path: Path) -> None:
         f"+ file {root}/a/packages/one",
         f"+ file {root}/motd",
     ]
+
+
+def test_the_server_may_fetch_from_declared_web_servers_only(tmp_path: Path) -> None:
+    change = ("port: 8082, ", "port: 8082, web_sources: [http://192.0.2.9], stage: ["
+              "{archive_url: https://192.0.2.1/lab/eve/R1, files: [a.bin]}, "
+              "{archive_url: gs://bucket/eve/R2, files: [a.bin]}], ")  # fmt: skip
+    host = settled(tmp_path, change)
+    unit = host.paths["/etc/systemd/system/devserver.service"].content.decode()
+    assert unit.count("--web_source") == 2
+    assert '--web_source "http://192.0.2.9" --web_source "https://192.0.2.1/lab/eve/R1"' in unit

@@ -19,12 +19,10 @@ from urllib.parse import unquote
 from starlette.applications import Starlette
 
 from crosprov.devserver.app import create_app
+from crosprov.devserver.assembly import assemble
 from crosprov.devserver.failures import Refused
-from crosprov.devserver.layout import Layout
 from crosprov.devserver.options import Options
-from crosprov.devserver.staging import Stager
 from crosprov.devserver.stores import Store, open_store
-from crosprov.devserver.updates import Updates
 
 BUILD = "eve-release/R120-15662.0.0"
 PAYLOAD = bytes(range(256)) * 40
@@ -58,13 +56,11 @@ def offline(source: str) -> Store:
 @contextmanager
 def application(static_dir: Path, **options: Any) -> Iterator[Starlette]:
     """Make the application over the real parts."""
-    chosen = Options(static_dir=static_dir, **options)
-    layout = Layout(static_dir)
-    stager = Stager(layout, offline, capacity=chosen.capacity)
+    server = assemble(Options(static_dir=static_dir, **options), offline)
     try:
-        yield create_app(chosen, stager, Updates(layout, stager, chosen), stores=offline)
+        yield create_app(server)
     finally:
-        stager.close()
+        server.stager.close()
 
 
 @dataclass(frozen=True)

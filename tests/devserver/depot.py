@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import subprocess
 import tarfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ from crosprov.devserver.downloads import Patience
 from crosprov.devserver.layout import Layout
 from crosprov.devserver.staging import Request, Stager
 from crosprov.devserver.stores import open_store
+from crosprov.devserver.websources import WebSources
 from tests.support.bucket import BucketServer
 
 BUCKET = "chromeos-image-archive"
@@ -77,14 +80,25 @@ def stager_of(
     capacity: int = 0,
     patience: Patience = QUICK,
     credentials: Path | None = None,
+    web: Iterable[str] = (),
 ) -> Iterator[Stager]:
-    """Run a stager; it is closed at the end."""
-    stores = partial(open_store, credentials=credentials, endpoint=endpoint)
+    """Run a stager, which may fetch from the web servers `web`; it is closed at the end."""
+    stores = partial(open_store, credentials=credentials, endpoint=endpoint, web=WebSources(web))
     stager = Stager(Layout(static), stores, capacity=capacity, patience=patience)
     try:
         yield stager
     finally:
         stager.close()
+
+
+def key_file(folder: Path, endpoint: str, email: str) -> Path:
+    """Make the JSON key of a service account whose tokens come from a bucket server."""
+    command = ["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]
+    key = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    path = folder / "key.json"
+    account = {"type": "service_account", "client_email": email, "private_key": key}
+    path.write_text(json.dumps({**account, "token_uri": f"{endpoint}/token"}))
+    return path
 
 
 def visible(static: Path) -> dict[str, bytes]:

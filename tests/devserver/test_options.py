@@ -23,7 +23,12 @@ from crosprov.devserver.options import Options, options_of
         (["-p", "--image", "a.bin"], {"pregenerate_update": True, "image": Path("a.bin")}),
         (["--max_updates", "-1"], {"max_updates": -1}),
         (["--archive", "gs://b/x/"], {"archive": "gs://b/x"}),
+        (["--archive", "http://192.0.2.1:80"], {"archive": "http://192.0.2.1:80"}),
         (["-u", "http://front.example.com"], {"urlbase": "http://front.example.com"}),
+        (
+            ["--web_source", "https://a/x/", "--web-source", "http://b"],
+            {"web_source": ("https://a/x", "http://b")},
+        ),
         (["--payload", "u.gz", "--use_cached"], {"payload": Path("u.gz"), "use_cached": True}),
     ],
 )
@@ -42,6 +47,7 @@ def test_words_become_options(words: list[str], expected: dict[str, Any]) -> Non
         (["--port", "x"], "a port is a number"),
         (["--max_updates", "-2"], "the limit is a number"),
         (["--archive", "chromeos-image-archive"], "does not begin with gs://"),
+        (["--web_source", "gs://bucket"], "does not begin with http:// or https://"),
         (["--payload"], "expected one argument"),
     ],
 )

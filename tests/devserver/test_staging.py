@@ -494,6 +494,7 @@ REFUSED = [
     (Request(SOURCE, (), ("x" * 300,)), "too long"),
     (Request("gs://bucket", ("stateful",)), "names no build"),
     (Request("gs://UPPER/a/b", ("stateful",)), "no bucket's name"),
+    (Request("gs://xy/a/b", ("stateful",)), "3 or more of a-z"),
     (Request("gs://bucket/a/../b", ("stateful",)), "cannot be a build"),
     (Request("gs://bucket/a//b", ("stateful",)), "cannot be a build"),
     (Request("gs://bucket/.incoming/b", ("stateful",)), "cannot be a build"),

@@ -19,6 +19,7 @@ from crosprov.devserver.credentials import read_credentials
 from crosprov.devserver.failures import Refused
 from crosprov.devserver.stores import Entry, Interrupted, Store, open_store
 from crosprov.devserver.website import described
+from crosprov.devserver.websources import WebSources
 from tests.devserver.depot import BUCKET, BUILD, CONTENT, PAYLOAD, fill, stager_of, visible, wants
 from tests.support.bucket import BucketServer, Rule, bucket_server
 
@@ -51,7 +52,7 @@ def store(request: pytest.FixtureRequest, server: BucketServer, tmp_path: Path) 
     if request.param == "gs":
         return open_store(f"gs://{BUCKET}/{BUILD}", endpoint=server.endpoint)
     if request.param == "http":
-        return open_store(f"{server.endpoint}/{BUCKET}/{BUILD}")
+        return open_store(f"{server.endpoint}/{BUCKET}/{BUILD}", web=WebSources([server.endpoint]))
     for name, content in CONTENT.items():
         (tmp_path / name).write_bytes(content)
     return open_store(str(tmp_path))
@@ -108,14 +109,17 @@ def test_a_link_in_a_local_folder_is_no_file(tmp_path: Path) -> None:
 def test_a_local_folder_that_is_missing_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="cannot be listed: No such file"):
         open_store(str(tmp_path / "nothing")).list()
+    with pytest.raises(Refused, match="cannot be listed: it is no folder"):
+        open_store(str(tmp_path / "nothing")).find("x")
 
 
 def test_nobody_listens(tmp_path: Path) -> None:
     with bucket_server(tmp_path / "gone") as gone:
         endpoint = gone.endpoint
     for source in (f"{endpoint}/a/b", f"gs://{BUCKET}/a/b"):
-        with pytest.raises(Interrupted, match="cannot be reached"):
-            open_store(source, endpoint=endpoint).find("x")
+        with pytest.raises(Interrupted, match="cannot be reached") as interrupted:
+            open_store(source, endpoint=endpoint, web=WebSources([endpoint])).find("x")
+        assert endpoint in interrupted.value.sentence
     bucket.close_clients()
 
 
@@ -125,7 +129,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
 def test_a_build_is_staged_from_a_web_server(server: BucketServer, tmp_path: Path) -> None:
     source = f"{server.endpoint}/{BUCKET}/{BUILD}"
     server.fail(Rule(path=f"{PAYLOAD}$", method="GET", cut=2000))
-    with stager_of(tmp_path / "static") as stager:
+    with stager_of(tmp_path / "static", web=[server.endpoint]) as stager:
         stager.stage(wants("stateful", "test_image", source=source, files=(PAYLOAD,)))
         names = {name.rpartition("/")[2] for name in visible(tmp_path / "static")}
         assert names == {"stateful.tgz", "chromiumos_test_image.bin", PAYLOAD}
@@ -147,7 +151,8 @@ def test_a_web_server_that_fails_is_a_sentence(
     server: BucketServer, tmp_path: Path, rule: Rule, status: int, words: str
 ) -> None:
     server.fail(rule)
-    with stager_of(tmp_path / "static") as stager, pytest.raises(Refused, match=words) as refused:
+    stagers = stager_of(tmp_path / "static", web=[server.endpoint])
+    with stagers as stager, pytest.raises(Refused, match=words) as refused:
         stager.stage(wants("stateful", source=f"{server.endpoint}/{BUCKET}/{BUILD}"))
     assert refused.value.status == status
     assert visible(tmp_path / "static") == {}
@@ -204,17 +209,24 @@ def odd() -> Iterator[str]:
 
 @pytest.mark.parametrize("manner", ["plain", "moved", "nohead"])
 def test_web_servers_of_all_manners_are_read(odd: str, manner: str) -> None:
-    store = open_store(f"{odd}/{manner}/eve/R1-1.0.0")
+    store = open_store(f"{odd}/{manner}/eve/R1-1.0.0", web=WebSources([odd]))
     assert read(store, found(store, "x"), 3) == b"tent"  # it knows no ranges: the rest is skipped
+
+
+def test_a_redirection_is_followed_to_allowed_places_only(odd: str) -> None:
+    store = open_store(f"{odd}/moved/eve/R1-1.0.0", web=WebSources([f"{odd}/moved"]))
+    with pytest.raises(Refused, match=f"{odd}/moved/.* leads to {odd}/plain/.*--web_source") as no:
+        store.find("x")
+    assert no.value.status == 403
 
 
 def test_redirections_without_an_end_are_refused(odd: str) -> None:
     with pytest.raises(Refused, match="without an end"):
-        open_store(f"{odd}/loop/eve/R1-1.0.0").find("x")
+        open_store(f"{odd}/loop/eve/R1-1.0.0", web=WebSources([odd])).find("x")
 
 
 def test_a_file_that_cannot_be_checked_is_refused(odd: str, tmp_path: Path) -> None:
-    with stager_of(tmp_path / "static") as stager:
+    with stager_of(tmp_path / "static", web=[odd]) as stager:
         with pytest.raises(Refused, match="neither its size nor a digest"):
             stager.stage(wants("stateful", source=f"{odd}/nolength/eve/R1-1.0.0"))
 

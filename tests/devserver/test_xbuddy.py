@@ -147,6 +147,7 @@ def test_a_shadow_wins_key_by_key(tmp_path: Path, root: Path) -> None:
     shadow = tmp_path / "shadow.ini"
     shadow.write_text(
         "[GENERAL]\ncapacity: 9\n[PATH_REWRITES]\nours = remote/BOARD/VERSION/stateful\n"
+        "fixed = remote/eve/R120-15662.0.0/test\n"
         "update: remote/BOARD/latest-official/test\n[LOCATION_SUFFIXES]\nours: -paladin\n"
     )
     aliases = read_aliases(shadow)
@@ -155,6 +156,7 @@ def test_a_shadow_wins_key_by_key(tmp_path: Path, root: Path) -> None:
     xbuddy = XBuddy(Layout(root), Bucket(REMOTE), base=BASE, aliases=aliases)
     assert xbuddy.find("eve/R119-15600.0.0/ours").build == "eve-paladin/R119-15600.0.0"
     assert xbuddy.find("eve/update").build == "eve-release/R122-15800.0.0"
+    assert xbuddy.find("fixed").build == "eve-release/R120-15662.0.0"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -12,9 +14,11 @@ import pytest
 from crosprov.errors import ChangeFailed, PlanError
 from crosprov.execution.events import ChangeProgress
 from crosprov.facts.engine import DutFact, DutState
-from crosprov.operations import updating
+from crosprov.operations import stateful, updating
 from crosprov.operations.fetched import fetched
-from crosprov.operations.override import Wish, former, override, reachable
+from crosprov.operations.installation import Source
+from crosprov.operations.override import Wish, former, override
+from crosprov.operations.reaching import Question, reachable
 from crosprov.update_errors import ERRORS, FLAGS, HTTP, explain, shell_function
 from tests.dut.conftest import Web
 from tests.support.machine import Machine, summary
@@ -124,12 +128,12 @@ def test_a_server_that_is_not_reached_leaves_the_dut_alone(
     machine: Machine, tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del web.answers["/check_health"]
-    monkeypatch.setattr("crosprov.operations.override._REACHED_WITHIN", 0)
+    monkeypatch.setattr("crosprov.operations.reaching._REACHED_WITHIN", 0)
     path = tmp_path / "lsb-release"
 
     def wanted() -> None:
         wish = Wish(str(path), addresses=NEW)
-        reachable(f"{web.root}/check_health", "dev1", [wish])
+        reachable(Question(f"{web.root}/check_health", "dev1", "dev_server_address"), [wish])
         override(wish)
 
     with pytest.raises(ChangeFailed, match="this DUT does not reach dev1"):
@@ -143,9 +147,13 @@ def test_a_server_that_is_not_reached_leaves_the_dut_alone(
 
 
 def updated(web: Web) -> Callable[[], object]:
-    source = updating.Source("dev1", web.root, f"gs://builds/{LABEL}")
+    return updated_with(web, stateful=False)
+
+
+def updated_with(web: Web, *, stateful: bool) -> Callable[[], object]:
+    source = Source("dev1", web.root, f"gs://builds/{LABEL}", LABEL)
     return lambda: updating.build(
-        LABEL, numbers="15663.0.0", source=source, board="eve", reboot="never"
+        LABEL, numbers="15663.0.0", source=source, board="eve", reboot="never", stateful=stateful
     )
 
 
@@ -188,7 +196,7 @@ def test_an_update_engine_that_finds_nothing_is_a_failure(machine: Machine, web:
 def test_a_build_that_is_not_staged_is_not_asked_for(
     machine: Machine, web: Web, answer: bytes | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crosprov.operations.updating._SERVED_WITHIN", 0)
+    monkeypatch.setattr("crosprov.operations.installation._SERVED_WITHIN", 0)
     del web.answers["/is_staged"]
     if answer:
         web.answers["/is_staged"] = answer
@@ -221,6 +229,88 @@ def test_another_update_that_waits_is_given_up_first(machine: Machine, web: Web)
     engine(machine, "UPDATED_NEED_REBOOT", "15999.0.0")
     machine.apply(updated(web))
     assert [call.split()[0] for call in machine.calls] == ["--reset_status", "--update"]
+
+
+# --- the stateful partition ---
+
+
+@pytest.fixture
+def partition(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stateful partition of its own: the paths of this machine are not a DUT's."""
+    monkeypatch.setattr("crosprov.operations.stateful.ROOT", str(tmp_path / "stateful"))
+    (tmp_path / "stateful").mkdir()
+    return tmp_path / "stateful"
+
+
+def packed(*names: str) -> bytes:
+    """A stateful.tgz with these folders, a file in each."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        for name in names:
+            archive.addfile(tarfile.TarInfo(f"{name}/file"))
+    return content.getvalue()
+
+
+TGZ = f"/static/{LABEL}/stateful.tgz"
+
+
+def test_a_stateful_partition_is_left_for_the_next_boot(
+    machine: Machine, web: Web, partition: Path
+) -> None:
+    web.answers[TGZ] = packed("var_new", "dev_image_new")
+    machine.apply(updated_with(web, stateful=True))
+    assert "artifacts=full_payload,stateful" in web.asked[0]
+    names = sorted(str(path.relative_to(partition)) for path in partition.rglob("*"))
+    new = ["dev_image_new", "dev_image_new/file", "var_new", "var_new/file"]
+    assert names == [".update_available", *new]
+    assert (partition / ".update_available").read_bytes() == b""  # a word in it wipes more
+    assert asked(machine).stateful == f"{LABEL} placed"
+    assert machine.plan(updated_with(web, stateful=True)).empty
+    assert not list(machine.state_dir.glob("*.tgz"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, f"{TGZ} could not be fetched"),
+        (b"no archive", "gzip"),
+        (packed("dev_image_new"), "lacks var_new or dev_image_new"),
+    ],
+)
+def test_a_stateful_partition_that_is_none_leaves_the_dut_as_it_was(
+    machine: Machine, web: Web, partition: Path, content: bytes | None, words: str
+) -> None:
+    if content is not None:
+        web.answers[TGZ] = content
+    with pytest.raises(ChangeFailed, match=words):
+        machine.apply(updated_with(web, stateful=True))
+    assert (list(partition.iterdir()), machine.calls) == ([], [])
+    assert asked(machine).stateful == ""
+
+
+def test_a_build_that_is_not_installed_takes_its_stateful_partition_along(
+    machine: Machine, web: Web, partition: Path
+) -> None:
+    web.answers[TGZ] = packed("var_new", "dev_image_new")
+    (machine.stubs / "error").write_text("10")
+    with pytest.raises(ChangeFailed, match="error 10"):
+        machine.apply(updated_with(web, stateful=True))
+    assert list(partition.iterdir()) == []
+    assert asked(machine).stateful == ""
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_boot_that_did_not_take_it_is_told(
+    machine: Machine, partition: Path, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crosprov.operations.stateful._REPLACED_WITHIN", 0)
+    if not taken:
+        (partition / ".update_available").touch()
+    folder = str(machine.state_dir)
+    monkeypatch.setattr("crosprov.operations.stateful.state_dir", lambda: folder)
+    done = machine.transport().run(stateful.verify())
+    assert (done.status == 0) == taken
+    assert (b"is it in developer mode?" in done.stderr) == (not taken)
 
 
 CODES = [*ERRORS, 0, 3, HTTP - 1, HTTP, HTTP + 404, HTTP + 999, HTTP + 1000, FLAGS | 9, 1 << 31]

@@ -164,13 +164,23 @@ def test_a_dut_in_order_has_nothing_to_tell(tmp_path: Path) -> None:
     assert (drawing.changes, drawing.notices) == ([], [])
 
 
-@pytest.mark.parametrize(("answer", "count"), [("True", 0), ("False", 1), ("", 0)])
-def test_a_pinned_build_that_is_not_staged_is_told(tmp_path: Path, answer: str, count: int) -> None:
+@pytest.mark.parametrize(
+    ("label", "answer", "count"),
+    [
+        ("eve-release/R120-1.0.0", "True", 0),
+        ("eve-release/R120-1.0.0", "False", 1),
+        ("eve-release/R120-1.0.0", "", 0),
+        ("eve-release/R120", "False", 0),  # the newest build of a milestone: is_staged knows none
+    ],
+)
+def test_a_pinned_build_that_is_not_staged_is_told(
+    tmp_path: Path, label: str, answer: str, count: int
+) -> None:
     host = Dut(lsb=None).host()
-    archive = "gs://chromeos-image-archive/eve-release/R120-1.0.0"
+    archive = f"gs://chromeos-image-archive/{label}"
     question = f"http://10.0.0.6:8082/is_staged?archive_url={archive}&artifacts=full_payload"
     host.answers[question] = answer
-    wants = "dev_server: dev1, label: eve-release/R120-1.0.0"
+    wants = f"dev_server: dev1, label: {label}"
     drawing = host.plan(labs.model(labs.read(tmp_path, (PLAIN, wants)), "dut01"))
     assert len(drawing.notices) == count
     assert all("is not staged on dev1" in notice for notice in drawing.notices)
@@ -245,9 +255,12 @@ def test_what_stands_there_is_nothing_to_a_dut_without_wishes(tmp_path: Path, ki
 
 # --- a DUT under production ---
 
+UMPIRE = "http://10.0.0.7:9080/"
+
 
 def test_a_factory_dut_is_pointed_at_its_umpire(tmp_path: Path) -> None:
     host = Dut(said={"wrote": f"{LSB} x"}).host()
+    host.answers[UMPIRE] = "404"  # which proves as much as 200
     wants = "factory: {server: factory1, project: kevin}"
     model = labs.model(labs.read(tmp_path, (PLAIN, wants)), "dut01")
     host.take_in(host.plan(model))
@@ -256,7 +269,32 @@ def test_a_factory_dut_is_pointed_at_its_umpire(tmp_path: Path) -> None:
         "CHROMEOS_DEVSERVER=http://10.0.0.7:9080/update",
     ]
     assert host.paths[LSB].content == b""  # the addresses of the dev server are taken back
-    assert host.plan(model).changes == []
+    again = host.plan(model)
+    assert (again.changes, again.notices) == ([], [])
+
+
+def test_a_factory_dut_has_to_reach_its_umpire_itself(tmp_path: Path) -> None:
+    host = Dut(lsb=None).host()
+    wants = "factory: {server: factory1, project: kevin}"
+    model = labs.model(labs.read(tmp_path, (PLAIN, wants)), "dut01")
+    drawing = host.plan(model)
+    assert shown(drawing) == [f"> probe {UMPIRE}", f"+ file {FACTORY}"]
+    (step,) = drawing.changes[0].steps
+    assert "does not reach the Umpire of kevin on factory1" in step.model_dump_json()
+    host.take_in(drawing)
+    later = host.plan(model)
+    assert later.changes == []
+    assert later.notices == (
+        [f"it does not reach the Umpire of kevin on factory1: {UMPIRE}, asked from it: no answer"]
+    )
+
+
+def test_another_address_of_the_factory_server(tmp_path: Path) -> None:
+    host = Dut(lsb=None).host()
+    host.answers["http://192.0.2.7:9080/"] = "200"
+    wants = "factory: {server: factory1, project: kevin, address: 192.0.2.7}"
+    host.take_in(host.plan(labs.model(labs.read(tmp_path, (PLAIN, wants)), "dut01")))
+    assert b"CHROMEOS_DEVSERVER=http://192.0.2.7:9080/update\n" in host.paths[FACTORY].content
 
 
 def test_a_former_factory_dut_loses_its_umpire(tmp_path: Path) -> None:
@@ -295,7 +333,7 @@ def test_another_build_is_installed_and_booted(
     assert shown(drawing) == [UPDATE]
     (change,) = drawing.changes
     assert change.before == {"build": "eve-release/R120-15662.0.0"}
-    assert change.after == {"build": LABEL}
+    assert change.after == {"build": LABEL, "stateful": "stays as it is"}
     assert reboots(drawing) == asked
 
 
@@ -322,7 +360,7 @@ def test_what_is_installed_is_only_booted(tmp_path: Path, said: dict[str, str]) 
     dut = Dut(said={"operation": "UPDATE_STATUS_UPDATED_NEED_REBOOT", **said})
     drawing = planned(tmp_path, dut, WANTS)
     (change,) = drawing.changes
-    assert change.after == {"build": LABEL, "update": "installed already"}
+    assert (change.after["build"], change.after["update"]) == (LABEL, "installed already")
     assert isinstance(change.steps[0], Reboot)
     assert len(change.steps) == 2
 
@@ -365,6 +403,96 @@ def test_a_build_that_cannot_be_installed_is_refused(
         planned(tmp_path, dut, wants)
     assert words in caught.value.message
     assert caught.value.hint
+
+
+def commands(drawing: Drawing) -> str:
+    """The shell of the last change."""
+    return "".join(step.model_dump_json() for step in drawing.changes[-1].steps)
+
+
+def test_a_build_has_the_name_that_the_dev_server_gives_it(tmp_path: Path) -> None:
+    archive = ("port: 8082, ", "port: 8082, archive: gs://ours/of/2024, ")
+    lab = labs.read(tmp_path, (PLAIN, WANTS), archive)
+    said = commands(Dut().host().plan(labs.model(lab, "dut01")))
+    assert f"--omaha_url=http://10.0.0.6:8082/update/of/2024/{LABEL}" in said
+    assert f"is_staged?archive_url=gs://ours/of/2024/{LABEL}&" in said
+
+
+@pytest.mark.parametrize(("more", "told"), [("", 1), (f", label: {LABEL}", 0)])
+def test_an_official_build_is_updated_from_what_auserver_names(
+    tmp_path: Path, more: str, told: int
+) -> None:
+    lsb = ADDRESSES.replace("/update\n", f"/update/{LABEL}\n") if more else ADDRESSES
+    dut = Dut(lsb=lsb, said={"debug_build": "0", "devsw_boot": "1"})
+    drawing = planned(tmp_path, dut, WANTS + more)
+    assert shown(drawing) == [UPDATE]
+    assert [f"write label: {LABEL}, too" in notice for notice in drawing.notices] == [True] * told
+
+
+def test_a_reboot_has_the_time_that_the_inventory_gives_it(tmp_path: Path) -> None:
+    (change,) = planned(tmp_path, Dut(), f"{WANTS}, reboot_within: 90").changes
+    assert [reboot.within for reboot in change.reboots] == [90]
+
+
+# --- the stateful partition of the build ---
+
+ALL_OF_IT = f"{WANTS}, stateful: update"
+WAITS: dict[str, str] = {"operation": "UPDATE_STATUS_UPDATED_NEED_REBOOT", "updating": LABEL}
+RUNS: dict[str, str | None] = {"CHROMEOS_RELEASE_BUILDER_PATH": LABEL}
+
+
+@pytest.mark.parametrize(
+    ("dut", "update", "take", "boot"),
+    [
+        (Dut(), True, True, True),
+        (Dut(said=WAITS), False, True, True),
+        (Dut(said={**WAITS, "stateful": f"{LABEL} wanted"}), False, True, True),
+        (Dut(said={**WAITS, "stateful": f"{LABEL} placed"}), False, False, True),
+        (Dut(said={"stateful": "eve-release/R119-1.0.0 placed"}), True, True, True),
+        (Dut(image=RUNS), False, False, False),
+        (Dut(image=RUNS, said={"stateful": f"{LABEL} placed"}), False, False, False),
+        (Dut(image=RUNS, said={"stateful": f"{LABEL} wanted"}), False, True, True),
+    ],
+)
+def test_a_stateful_partition_goes_with_its_build(
+    tmp_path: Path, dut: Dut, update: bool, take: bool, boot: bool
+) -> None:
+    drawing = planned(tmp_path, dut, ALL_OF_IT)
+    assert shown(drawing) == ([UPDATE] if boot else [])
+    said = commands(drawing) if boot else ""
+    assert ("follow --update" in said, "take_stateful http" in said) == (update, take)
+    assert ("did not replace its stateful" in said) == boot
+    if boot:
+        assert drawing.changes[0].after["stateful"] == "replaced by that of the build"
+
+
+def test_what_was_placed_for_another_boot_is_taken_away_with_its_build(tmp_path: Path) -> None:
+    said = {"stateful": "eve-release/R119-1.0.0 placed"}
+    assert "\\ndiscard_stateful\\n" in commands(planned(tmp_path, Dut(said=said), WANTS))
+    assert "\\ndiscard_stateful\\n" not in commands(planned(tmp_path, Dut(), WANTS))
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "lost"),
+    [
+        ("/usr/local/bin/x.sh", "", True),
+        ("/mnt/stateful_partition/x.sh", "", False),
+        ("/usr/local/bin/x.sh", ", reboot: never", False),
+        ("/usr/local/bin/x.sh", ", stateful: keep", False),
+    ],
+)
+def test_files_that_go_with_the_old_stateful_partition_are_fetched_again(
+    tmp_path: Path, path: str, more: str, lost: bool
+) -> None:
+    host = Dut().host()
+    host.paths[path] = scripted.Path("regular file", content=b"hello")
+    wants = WANTS if "stateful" in more else ALL_OF_IT
+    digest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+    files = f"files: {{{path}: {{source: tools/x.sh, sha256: {digest}}}}}"
+    drawing = host.plan(
+        labs.model(labs.read(tmp_path, (PLAIN, f"{wants}{more}, {files}")), "dut01")
+    )
+    assert shown(drawing) == [UPDATE, *([f"+ file {path}"] if lost else [])]
 
 
 def test_a_dev_server_is_reached_before_an_update(tmp_path: Path) -> None:

@@ -3,41 +3,42 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import tarfile
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
 
-from crosprov.twin.payload import Build, write_build
+from crosprov.twin.payload import APPID, Build, write_build
+from tests.devserver.depot import key_file
 from tests.lab.labs import Lab, booted, told, until
+from tests.support.bucket import BucketServer, bucket_server
+from tests.support.bucket.server import seed
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
-SERVER, STORE, DUT = "dev1", "store1", "dut01"
-BUCKET = "builds"
+SERVER, DUT = "dev1", "dut01"
+BUCKET, ACCOUNT = "builds", "lab@example.com"
 ONE, TWO = Build("eve", "15662.0.0", 120), Build("eve", "15663.0.0", 121)
 STATIC = "/srv/devserver/static"
 HEALTH = "http://127.0.0.1:8080"
-BUCKETS = Path(__file__).parents[1] / "support" / "bucket"
 
 LAB = f"""
 lab: NAME
 hosts:
-  {STORE}:
-    ssh: {{host: 10.0.0.5}}
-    common: {{packages: [python3]}}
   {SERVER}:
     ssh: {{host: 10.0.0.6}}
     dev_server:
-      storage_endpoint: http://10.0.0.5:9000
+      archive: gs://{BUCKET}
+      storage_endpoint: ENDPOINT
+      credentials: {{file: key.json}}
       stage:
         - {{archive_url: "gs://{BUCKET}/{ONE.label}", artifacts: [full_payload, stateful]}}
-        - {{archive_url: "gs://{BUCKET}/{TWO.label}", artifacts: [full_payload]}}
         - {{archive_url: "gs://{BUCKET}/{TWO.label}", files: [stateful.tgz]}}
+      xbuddy: [ours]
+      xbuddy_config:
+        PATH_REWRITES: {{ours: remote/eve/R121-15663.0.0/full_payload}}
       files: {{packages: packages, tools/hello: hello}}
   {DUT}:
     ssh: {{host: 10.0.1.1}}
@@ -46,8 +47,8 @@ hosts:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A store with two builds, a dev server that shall stage them, and a DUT: applied once."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the inventory, with what shall be served."""
     folder = tmp_path_factory.mktemp("devserver")
     (folder / "packages" / "deep er").mkdir(parents=True)
     (folder / "packages" / "deep er" / "it's.txt").write_text("one\n")
@@ -55,39 +56,41 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     (folder / "packages" / "large.bin").write_bytes(bytes(range(256)) * 4096)
     (folder / "hello").write_text("#!/bin/sh\n")
     (folder / "hello").chmod(0o755)
-    with booted(folder, LAB) as one:
-        done = one.crosprov("apply", "--yes", "--limit", STORE)
-        assert done.returncode == 0, told(done)
-        _fill(one)
-        one.must(SERVER, "ip route del default 2>/dev/null || :")  # no internet
-        first = one.crosprov("apply", "--yes")
-        assert first.returncode == 0, told(first)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def booted_lab(folder: Path) -> Iterator[Lab]:
+    with booted(folder, LAB.replace("ENDPOINT", "http://192.0.2.1")) as one:
         yield one
 
 
-def _fill(lab: Lab) -> None:
-    """Put the builds and the bucket server on the store, and start it."""
-    with TemporaryFile() as packed:
-        with tarfile.open(fileobj=packed, mode="w") as archive:
-            archive.add(BUCKETS, "bucket", filter=lambda m: None if "__pyc" in m.name else m)
-            for build in (ONE, TWO):
-                folder = lab.folder / "seed" / BUCKET / build.label
-                folder.mkdir(parents=True)
-                write_build(folder, build)
-            archive.add(lab.folder / "seed", "seed")
-        packed.seek(0)
-        unpack = [*lab.twin.ssh_command(STORE, user="root"), "tar -x -C /srv"]
-        subprocess.run(unpack, stdin=packed, check=True, timeout=60)
-    _start_store(lab)
+@pytest.fixture(scope="module")
+def bucket(booted_lab: Lab, folder: Path) -> Iterator[BucketServer]:
+    """A private bucket with two builds on this machine, which the lab's hosts reach."""
+    for build in (ONE, TWO):
+        (folder / "seed" / BUCKET / build.label).mkdir(parents=True)
+        write_build(folder / "seed" / BUCKET / build.label, build)
+    here = booted_lab.must(SERVER, "ip route show default").split()[2]
+    with bucket_server(folder / "bucket", host=here) as server:
+        seed(server, folder / "seed", private=[BUCKET])
+        server.token(ACCOUNT, roles={BUCKET: "roles/storage.objectViewer"})
+        yield server
 
 
-def _start_store(lab: Lab) -> None:
-    lab.must(
-        STORE,
-        "systemd-run --collect --unit bucket --working-directory /srv "
-        "python3 -m bucket --host 0.0.0.0 --port 9000 --seed /srv/seed",
-    )
-    until(lambda: lab.ssh(STORE, "curl -s http://127.0.0.1:9000/ -o /dev/null").returncode == 0)
+@pytest.fixture(scope="module")
+def lab(booted_lab: Lab, bucket: BucketServer, folder: Path) -> Lab:
+    """A dev server that shall stage the builds, and a DUT: applied once, without internet."""
+    key_file(folder, bucket.endpoint, ACCOUNT).chmod(0o600)
+    write(booted_lab, bucket)
+    booted_lab.must(SERVER, "ip route del default")
+    first = booted_lab.crosprov("apply", "--yes")
+    assert first.returncode == 0, told(first)
+    return booted_lab
+
+
+def write(lab: Lab, bucket: BucketServer, text: str = LAB) -> None:
+    lab.write(text.replace("ENDPOINT", bucket.endpoint))
 
 
 def changes(lab: Lab) -> list[str]:
@@ -103,22 +106,22 @@ def changes(lab: Lab) -> list[str]:
     ]  # fmt: skip
 
 
-def test_two_builds_are_staged_and_a_second_apply_stages_nothing(lab: Lab) -> None:
-    lab.must(STORE, "systemctl stop bucket")  # what asked it would fail
-    try:
-        done = lab.crosprov("apply", "--yes", "--format", "json")
-        assert done.returncode == 0, told(done)
-        assert changes(lab) == []
-        for build in (ONE, TWO):
-            listed = lab.must(SERVER, f"ls {STATIC}/{build.label}").split()
-            assert "stateful.tgz" in listed
-            assert any(name.endswith("_full_dev.bin") for name in listed)
-            lab.must(
-                DUT, f"curl -sf http://10.0.0.6:8080/static/{build.label}/stateful.tgz -o /dev/null"
-            )
-    finally:
-        _start_store(lab)
-    status = lab.crosprov("status", "--format", "json")
+def test_two_builds_are_staged_and_a_second_apply_stages_nothing(
+    lab: Lab, bucket: BucketServer
+) -> None:
+    asked = len(bucket.requests)
+    done = lab.crosprov("apply", "--yes", "--format", "json")
+    assert done.returncode == 0, told(done)
+    assert changes(lab) == [] and len(bucket.requests) == asked
+    for build in (ONE, TWO):
+        listed = lab.must(SERVER, f"ls {STATIC}/{build.label}").split()
+        assert "stateful.tgz" in listed
+        (payload,) = [name for name in listed if name.endswith("_full_dev.bin")]
+        assert len(bucket.downloads(BUCKET, f"{build.label}/{payload}")) == 1
+        lab.must(
+            DUT, f"curl -sf http://10.0.0.6:8080/static/{build.label}/stateful.tgz -o /dev/null"
+        )
+    status = lab.crosprov("status", "--format", "json", "--limit", SERVER)
     assert ONE.label in status.stdout, told(status)
 
 
@@ -129,15 +132,30 @@ def test_the_service_is_confined(lab: Lab) -> None:
     assert "devserver" in lab.must(SERVER, "ps -o user= -C python")
 
 
-def test_credentials_work_in_the_confinement(lab: Lab) -> None:
-    sign = (
-        "from cryptography.hazmat.primitives.asymmetric import rsa; import google.cloud.storage;"
-        "import google.oauth2.service_account; rsa.generate_private_key(65537, 2048)"
+def test_the_builds_came_by_the_credentials_alone(lab: Lab, bucket: BucketServer) -> None:
+    url = f"{bucket.endpoint}/{BUCKET}/{ONE.label}/stateful.tgz"
+    assert lab.must(SERVER, f"curl -s -o /dev/null -w '%{{http_code}}' {url}") == "403"
+    key = "/etc/crosprov/devserver.boto"
+    assert lab.must(SERVER, f"stat -c '%a %U' {key}") == "600 devserver\n"
+    said = lab.must(SERVER, "journalctl -u devserver -o cat; systemctl cat devserver")
+    assert "PRIVATE KEY" not in said
+    assert {one.identity.email for one in bucket.requests if one.is_download} == {ACCOUNT, ""}
+
+
+@pytest.mark.parametrize("build", [ONE, TWO], ids=lambda build: build.label)
+def test_an_update_check_gets_the_payload_of_its_label(lab: Lab, build: Build) -> None:
+    request = (
+        f'<request protocol="3.0"><app appid="{APPID}" version="1.0.0" board="eve">'
+        "<updatecheck/></app></request>"
     )
-    confined = "MemoryDenyWriteExecute=yes SystemCallFilter=@system-service DynamicUser=yes"
-    words = " ".join(f"-p {word}" for word in confined.split())
-    python = lab.must(SERVER, "ls -d /usr/lib/crosprov/devserver/*/bin/python").strip()
-    lab.must(SERVER, f"systemd-run --quiet --wait --pipe {words} {python} -IBc '{sign}'")
+    server = "http://10.0.0.6:8080"
+    answer = lab.must(DUT, f"curl -sf -d '{request}' {server}/update/{build.label}")
+    base = re.search(r'codebase="([^"]*)"', answer)
+    package = re.search(r'<package [^>]*name="([^"]*)"', answer)
+    assert base and package, answer
+    assert base[1] == f"{server}/static/{build.label}/"
+    assert build.version in package[1]
+    lab.must(DUT, f"curl -sf -o /dev/null {base[1]}{package[1]}")
 
 
 def test_a_removed_artifact_is_named_and_staged_again(lab: Lab) -> None:
@@ -168,15 +186,15 @@ def test_only_what_differs_of_a_tree_is_copied(lab: Lab) -> None:
     lab.must(SERVER, f"rm {packages}/extra")
 
 
-def test_a_failure_shows_the_servers_own_last_line(lab: Lab) -> None:
+def test_a_failure_shows_the_servers_own_last_line(lab: Lab, bucket: BucketServer) -> None:
     try:
         absent = f"local_path: {STATIC}/incoming/eve-release/R9-1.0.0"
-        lab.write(LAB.replace(f'archive_url: "gs://{BUCKET}/{TWO.label}"', absent))
+        write(lab, bucket, LAB.replace(f'archive_url: "gs://{BUCKET}/{TWO.label}"', absent))
         done = lab.crosprov("apply", "--yes", "--limit", SERVER)
         assert done.returncode == 4, told(done)
         assert f"{absent[12:]} cannot be listed" in done.stdout, told(done)
     finally:
-        lab.write(LAB)
+        write(lab, bucket)
     assert changes(lab) == []
 
 
@@ -192,9 +210,11 @@ def test_the_service_survives_a_kill_and_a_reboot(lab: Lab) -> None:
 
 
 def test_a_damaged_environment_is_made_anew(lab: Lab) -> None:
-    lab.must(SERVER, "rm -r /usr/lib/crosprov/devserver/*/lib/python3*/site-packages/uvicorn")
+    library = "/usr/lib/crosprov/devserver/*/lib/python3*/site-packages/uvicorn"
+    lab.must(SERVER, f"sed -i s/Server/Sarver/ {library}/server.py")  # of the same size
     named = changes(lab)
     assert any(change.startswith("update environment") for change in named), named
+    lab.must(SERVER, f"rm -r {library}")
     done = lab.crosprov("apply", "--yes", "--limit", SERVER)
     assert done.returncode == 0, told(done)
     assert changes(lab) == []

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from crosprov import wheelhouse
+from crosprov.wheels import DEVSERVER
 from tests.lab.conftest import Story
 from tests.lab.labs import differences, told
 
@@ -25,7 +26,7 @@ SITE = "/etc/nginx/conf.d/crosprov-mirror.conf"
 SITE_CHANGES = ("run check nginx configuration", "run unit nginx.service")
 DEFAULT = "/etc/nginx/sites-enabled/default"
 STORE = "/srv/mirror/gentoo/distfiles"
-ENVIRONMENT = f"/usr/lib/crosprov/devserver/{wheelhouse.digest()}"
+ENVIRONMENT = f"/usr/lib/crosprov/devserver/{wheelhouse.digest(DEVSERVER)}"
 PROGRAM = f"{ENVIRONMENT}/lib/python3*/site-packages/crosprov/devserver/app.py"
 CLIENT = "/usr/lib/crosprov/stage.py"
 UNIT = "/etc/systemd/system/devserver.service"

@@ -6,7 +6,8 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 A = "eve-release/R120-15662.0.0"
 B = Build("eve", "15663.0.0", 121, size=4 * 1024 * 1024)
+DAMAGED = "eve-full/R121-15663.0.0"  # its payload says another hash than it has
 LSB = "/mnt/stateful_partition/etc/lsb-release"
 BUCKET = "/opt/bucket"
 DUTS = tuple(f"dut{number:02}" for number in range(1, 21))
@@ -69,6 +71,7 @@ def lab(start: Start) -> Lab:
 def serve_builds(lab: Lab, folder: Path) -> None:
     """Let the bucket server of the tests run on the dev server."""
     write_build(folder / "seed" / "builds" / B.label, B)
+    write_build(folder / "seed" / "builds" / DAMAGED, replace(B, wrong_hash=True))
     shutil.copytree(REPOSITORY / "tests" / "support" / "bucket", folder / "bucket")
     archive = subprocess.run(
         ["tar", "-C", folder, "-cf", "-", "."], capture_output=True, check=True
@@ -136,34 +139,14 @@ def test_a_status_tells_what_each_dut_is(lab: Lab) -> None:
     }
 
 
-def test_duts_follow_their_dev_server_to_another_port(lab: Lab) -> None:
-    lab.write(inventory(port=8090))
-    done = apply(lab, "--limit", "dev1,dut0[1:3]")
-    assert done.returncode == 0, told(done)
-    for name in DUTS[:3]:
-        assert addresses(lab, name) == pointed_at(8090)
-    lab.write(inventory())
-    assert apply(lab, "--limit", "dev1,dut0[1:3]").returncode == 0
-
-
-def test_a_dev_server_that_is_down_leaves_its_duts_alone(lab: Lab) -> None:
+def test_duts_follow_their_dev_server_to_another_port_once_it_is_up_there(lab: Lab) -> None:
     some = DUTS[:3]
+    chosen = ("--limit", ",".join(("dev1", *some)))
     before = {name: survey(lab.twin.stateful(name)) for name in some}
-    broken = "/run/systemd/system/devserver.service.d"
-    lab.must(
-        "dev1",
-        f"mkdir -p {broken} && printf '[Service]\\nExecStart=\\nExecStart=/bin/false\\n' "
-        f"> {broken}/broken.conf && systemctl daemon-reload && systemctl stop devserver",
-    )
-    try:
-        lab.write(inventory(port=8091))
-        done = apply(lab, "--limit", "dev1,dut0[1:3]")
+    lab.write(inventory(port=8090))
+    with down(lab):
+        done = apply(lab, *chosen)
         alone = apply(lab, "--limit", "dut01")
-    finally:
-        lab.must("dev1", f"rm -r {broken} && systemctl daemon-reload")
-        lab.write(inventory())
-        mended = apply(lab, "--limit", "dev1")
-    assert mended.returncode == 0, told(mended)
     assert (done.returncode, alone.returncode) == (4, 4), told(done) + told(alone)
     report = hosts(done)
     assert report["dev1"]["outcome"] == "failed"
@@ -173,6 +156,27 @@ def test_a_dev_server_that_is_down_leaves_its_duts_alone(lab: Lab) -> None:
     changed = {name: differences(before[name], survey(lab.twin.stateful(name))) for name in some}
     assert changed.pop("dut01") == ["crosprov/journal"]  # it notes what failed
     assert changed == {"dut02": [], "dut03": []}
+
+    mended = apply(lab, *chosen)
+    assert mended.returncode == 0, told(mended)
+    assert {name: addresses(lab, name) for name in some} == dict.fromkeys(some, pointed_at(8090))
+    lab.write(inventory())
+    assert apply(lab, *chosen).returncode == 0
+
+
+@contextmanager
+def down(lab: Lab) -> Iterator[None]:
+    """Let the dev server not come up, whatever its unit says, and let it again."""
+    broken = "/run/systemd/system/devserver.service.d"
+    lab.must(
+        "dev1",
+        f"mkdir -p {broken} && printf '[Service]\\nExecStart=\\nExecStart=/bin/false\\n' "
+        f"> {broken}/broken.conf && systemctl daemon-reload && systemctl stop devserver",
+    )
+    try:
+        yield
+    finally:
+        lab.must("dev1", f"rm -r {broken} && systemctl daemon-reload")
 
 
 def test_a_wiped_dut_shows_as_drift_and_is_mended(lab: Lab) -> None:
@@ -190,30 +194,41 @@ def test_a_wiped_dut_shows_as_drift_and_is_mended(lab: Lab) -> None:
 
 def test_duts_are_updated_in_one_apply_and_what_goes_wrong_stays_with_one(lab: Lab) -> None:
     wish = {"version": "R121-15663.0.0"}
-    wanted = {**dict.fromkeys(("dut05", "dut06", "dut07", "dut08"), wish),
-              "dut11": {**wish, "reboot": "never"}}  # fmt: skip
+    wanted: dict[str, dict[str, Any]] = {
+        "dut05": {**wish, "stateful": "update"},
+        "dut06": wish,
+        "dut07": {"builder_path": DAMAGED},
+        "dut08": wish,
+        "dut11": {**wish, "reboot": "never"},
+        "dut14": {**wish, "reboot_within": 3},
+    }
     lab.write(inventory(wanted=wanted))
     chosen = ("--limit", ",".join(("dev1", *wanted)))
-    faults = [fault(lab, "dut07", "damage"), fault(lab, "dut08", "falls_back")]
+    (lab.twin.stateful("dut05") / "dev_image" / "old-tool").touch()
+    faults = [fault(lab, "dut08", "falls_back"), fault(lab, "dut14", "does_not_come_back")]
     done = apply(lab, *chosen)
     assert done.returncode == 4, told(done)
     report = hosts(done)
     assert {name: report[name]["outcome"] for name in wanted} == {
         "dut05": "changed", "dut06": "changed", "dut07": "failed", "dut08": "failed",
-        "dut11": "changed",
+        "dut11": "changed", "dut14": "failed",
     }, told(done)  # fmt: skip
-    assert "error 10: the payload has another hash" in report["dut07"]["message"]
+    assert "error 47: the installed partition does not hold" in report["dut07"]["message"]
     assert f"it came back with {A} and not with {B.label}" in report["dut08"]["message"]
-    assert {name: release(lab, name) for name in wanted} == {
+    assert "dut14 did not come back within 3 s of its reboot" in report["dut14"]["message"]
+    there = [name for name in wanted if name != "dut14"]
+    assert {name: release(lab, name) for name in there} == {
         "dut05": B.label, "dut06": B.label, "dut07": A, "dut08": A, "dut11": A,
     }  # fmt: skip
-    plan = lab.crosprov("plan", "--detailed-exitcode", "--format", "json", "--limit", "dut11")
+    assert lab.must("dut05", "ls /usr/local; cat /usr/local/build") == f"build\n{B.label}\n"
+    plan = lab.crosprov("plan", "--detailed-exitcode", "--format", "json", "--limit", "dut05,dut11")
     assert plan.returncode == 0, told(plan)
     (notice,) = hosts(plan)["dut11"]["notices"]
     assert notice.endswith("is installed and starts with the next reboot (reboot: never)")
 
     for path in faults:
         path.unlink()
+    lab.twin.restart("dut14")
     lab.write(inventory(wanted=dict.fromkeys(wanted, wish)))
     again = apply(lab, *chosen)
     assert again.returncode == 0, told(again)

@@ -38,7 +38,7 @@ def commands(capsys: pytest.CaptureFixture[str]) -> Iterator[tuple[str, set[str]
         listed = re.findall(r"^  (?:-\w(?: [A-Z]+)?, )?(--[a-z_-]+)", told, re.M)
         yield " ".join(["crosprov", *words]), set(listed) - {"--help"}
         _, _, below = told.partition("\nCommands:\n")
-        names = re.findall(r"^  (\w+)  ", below.partition("\n\n")[0], re.M)
+        names = re.findall(r"^ {2,4}(\w+)  ", below.partition("\n\n")[0], re.M)
         waiting += [[*words, name] for name in names]
 
 
@@ -83,7 +83,8 @@ def test_commands_in_the_documents_exist(document: str, capsys: pytest.CaptureFi
     lines += re.findall(r"`(crosprov [a-z][^`\n]*)`", text)
     for line in lines:
         words = line.partition("#")[0].replace("|", " ").split()
-        depth = 3 if words[1] == "twin" and len(words) > 2 else 2
+        grouped = words[1] in ("twin", "mirror") and len(words) > 2
+        depth = 3 if grouped and not words[2].startswith("-") else 2
         command = " ".join(words[:depth])
         if words[1].startswith("-"):
             command = "crosprov"

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -168,6 +169,69 @@ def test_staging_returns_when_all_is_there_and_says_how_far_it_is() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == "35 % of 1 kB, full.bin"
     assert fake.there == {"full_payload", "stateful", "a.bin"}
+
+
+def test_a_server_that_stages_in_the_background_is_asked_now_and_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake = Fake(stage=lambda _fake, _names: (200, "Success"), state='{"done": 0, "total": 9}')
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 5:
+            fake.there |= {"full_payload", "stateful", "a.bin"}
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(staging_client, "report", lambda text: None)
+    monkeypatch.setattr(staging_client, "STUCK", 10.0)
+    with serving(fake) as port:
+        staging_client.stage(staging_client.Server(port), WISH)
+    assert len(pauses) == 5
+    assert pauses == sorted(pauses) and 0.1 <= pauses[0] < pauses[-1] <= 1
+    assert fake.asked.count("stage_state") <= len(pauses) + 2
+
+
+def test_a_server_that_was_started_anew_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = iter(['{"done": 5, "total": 9, "file": "a"}', *['{"done": 0, "total": 0}'] * 3])
+
+    def stage(fake: Fake, names: list[str]) -> Answer:
+        if fake.asked.count("stage") == 2:
+            fake.there |= set(names)
+        return 200, "Success"
+
+    def sleep(_seconds: float) -> None:
+        fake.state = next(states, fake.state)
+
+    fake = Fake(stage=stage, state='{"done": 0, "total": 0}')
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(staging_client, "report", lambda text: None)
+    monkeypatch.setattr(staging_client, "STUCK", 10.0)
+    with serving(fake) as port:
+        staging_client.stage(staging_client.Server(port), WISH)
+    assert fake.asked.count("stage") == 2
+
+
+def test_a_server_that_ends_each_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake(stage=lambda _fake, _names: (200, "Success"))
+    server = staging_client.Server(0)
+    ask = server.get
+    answered: list[str] = []
+
+    def get(path: str, *words: Any) -> Answer:
+        answered.append(path)
+        if answered[-2:] == ["/stage", "/stage_state"]:
+            raise ConnectionRefusedError("nobody listens")
+        return ask(path, *words)
+
+    monkeypatch.setattr(server, "get", get)
+    monkeypatch.setattr(staging_client.Request, "start", staging_client.Request.run)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(staging_client, "STUCK", 10.0)
+    with serving(fake) as port, pytest.raises(staging_client.Failed, match="ended 3 times"):
+        server.port = port
+        staging_client.wait(server, WISH, staging_client.Request(server, WISH))
+    assert fake.asked.count("stage") == 3
 
 
 def refuse(status: int, text: str) -> Callable[[Fake, list[str]], Answer]:

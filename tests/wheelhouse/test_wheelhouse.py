@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from crosprov import wheelhouse, wheels
 from crosprov.errors import PlanError
-from crosprov.wheels import MACHINES, PYTHONS, Pin
+from crosprov.wheels import DEVSERVER, MACHINES, MIRROR, PROGRAMS, PYTHONS, Pin, Program
 
 PLAIN, COMPILED = b"pure", b"compiled"
 
@@ -55,18 +55,25 @@ def pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[list[s
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(wheels, "requirements", lambda: LOCK)
+    monkeypatch.setattr(wheels, "requirements", lambda program: LOCK)
     monkeypatch.setattr("crosprov.wheelhouse.subprocess.run", run)
     wheelhouse.digest.cache_clear()
     yield calls
     wheelhouse.digest.cache_clear()
 
 
-def test_the_lock_file_has_a_wheel_for_every_python_and_machine() -> None:
-    pins = wheels.pins(wheels.requirements())
-    assert {"pip", "starlette", "uvicorn", "google-cloud-storage"} <= {pin.name for pin in pins}
+@pytest.mark.parametrize(
+    ("program", "names"),
+    [(DEVSERVER, {"starlette", "uvicorn"}), (MIRROR, {"pkgcore", "snakeoil", "lxml"})],
+)
+def test_the_lock_file_has_a_wheel_for_every_python_and_machine(
+    program: Program, names: set[str]
+) -> None:
+    pins = wheels.pins(wheels.requirements(program))
+    wanted = names | {"pip", "requests", "google-cloud-storage"}
+    assert wanted <= {pin.name for pin in pins}
     assert {len(pin.hashes) for pin in pins} <= {1, len(MACHINES), len(MACHINES) * len(PYTHONS)}
-    assert "".join(f"{pin}\n" for pin in pins) == wheels.requirements().partition("\n")[2]
+    assert "".join(f"{pin}\n" for pin in pins) == wheels.requirements(program).partition("\n")[2]
 
 
 names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
@@ -78,9 +85,12 @@ def test_pins_are_read_as_they_are_written(pins: list[Pin]) -> None:
     assert wheels.pins("".join(f"{pin}\n" for pin in pins)) == tuple(pins)
 
 
-def test_the_own_wheel_is_the_same_each_time_and_can_be_imported(tmp_path: Path) -> None:
-    packed = wheels.own_wheel()
-    assert packed == wheels.own_wheel()
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_the_own_wheel_is_the_same_each_time_and_can_be_imported(
+    tmp_path: Path, program: Program
+) -> None:
+    packed = wheels.own_wheel(program)
+    assert packed == wheels.own_wheel(program)
     with zipfile.ZipFile(BytesIO(packed)) as archive:
         assert archive.testzip() is None
         record = archive.read(next(n for n in archive.namelist() if n.endswith("RECORD"))).decode()
@@ -90,17 +100,18 @@ def test_the_own_wheel_is_the_same_each_time_and_can_be_imported(tmp_path: Path)
         archive.extractall(tmp_path)
     done = subprocess.run(
         [sys.executable, "-I", "-c",
-         "import sys; sys.path.insert(0, sys.argv[1]); import crosprov.devserver.options as o;"
-         "print(o.__file__)", str(tmp_path)],
+         "import sys, importlib; sys.path.insert(0, sys.argv[1]);"
+         "print(importlib.import_module(sys.argv[2] + '.__main__').__file__)",
+         str(tmp_path), program.module],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.startswith(str(tmp_path))
 
 
 def test_wheels_are_fetched_once_and_what_is_pure_only_once_of_all(pip: list[list[str]]) -> None:
-    first = wheelhouse.archive()
+    first = wheelhouse.archive(DEVSERVER)
     assert len(pip) == len(MACHINES) * len(PYTHONS)
-    assert wheelhouse.archive() == first
+    assert wheelhouse.archive(DEVSERVER) == first
     assert len(pip) == len(MACHINES) * len(PYTHONS)
     content = Path(first.path).read_bytes()
     assert (sha256(content), len(content)) == (first.sha256, first.size)
@@ -116,10 +127,10 @@ def test_wheels_are_fetched_once_and_what_is_pure_only_once_of_all(pip: list[lis
 def test_an_archive_is_the_same_on_another_controller(
     pip: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = wheelhouse.archive()
+    first = wheelhouse.archive(DEVSERVER)
     assert wheelhouse.fill(tmp_path / "carried") == 3
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
-    second = wheelhouse.archive(tmp_path / "carried")
+    second = wheelhouse.archive(DEVSERVER, tmp_path / "carried")
     assert (first.sha256, first.size) == (second.sha256, second.size)
     assert first.path != second.path
 
@@ -143,7 +154,7 @@ def test_a_folder_without_all_wheels_is_refused(
     wheelhouse.fill(tmp_path / "carried")
     harm(tmp_path / "carried")
     with pytest.raises(PlanError, match=words) as caught:
-        wheelhouse.archive(tmp_path / "carried")
+        wheelhouse.archive(DEVSERVER, tmp_path / "carried")
     assert "crosprov wheelhouse DIR" in (caught.value.hint or "")
 
 
@@ -164,7 +175,7 @@ def test_a_controller_without_an_index_is_told_what_to_do(
 
     monkeypatch.setattr("crosprov.wheelhouse.subprocess.run", run)
     with pytest.raises(PlanError) as caught:
-        wheelhouse.archive()
+        wheelhouse.archive(DEVSERVER)
     assert words in caught.value.message
     assert "dev_server.wheelhouse" in (caught.value.hint or "")
     left = [path.name for path in wheelhouse.cache_folder().iterdir()]

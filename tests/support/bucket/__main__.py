@@ -20,6 +20,13 @@ def _words() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="0: any that is free")
     parser.add_argument("--portfile", type=Path, help="file to write the port to, when ready")
     parser.add_argument("--seed", type=Path, metavar="DIR", help="each folder in it is a bucket")
+    parser.add_argument(
+        "--private",
+        action="append",
+        default=[],
+        metavar="BUCKET",
+        help="a seeded one that is not public",
+    )
     parser.add_argument("--faults", type=Path, metavar="FILE", help="JSON list of rules")
     parser.add_argument(
         "--writable", action="store_true", help="let anybody write in the seeded buckets"
@@ -34,7 +41,7 @@ def _prepare(server: BucketServer, words: argparse.Namespace) -> None:
     for rule in read_rules(words.faults) if words.faults else []:
         server.fail(rule)
     if words.seed:
-        seed(server, words.seed)
+        seed(server, words.seed, words.private)
     for bucket in server.store.buckets if words.writable else ():
         server.grant(bucket, "roles/storage.objectAdmin", "allUsers")
     for word in words.token:

@@ -106,6 +106,10 @@ class Tokens:
             raise ApiError(401, "Invalid Credentials", "authError", _CHALLENGE)
         return self.known[token]
 
+    def of(self, email: str) -> str | None:
+        """Return the first token of somebody, None without one."""
+        return next((token for token, who in self.known.items() if who.email == email), None)
+
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="https://accounts.google.com/"'}
 

@@ -10,7 +10,7 @@ from email.message import Message
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from .access import Identity, demand
+from .access import Identity, Tokens, demand
 from .bodies import Body
 from .failures import ApiError
 from .model import Bucket, Store, Version
@@ -93,6 +93,7 @@ class Call:
 
     store: Store
     sessions: Sessions
+    tokens: Tokens
     identity: Identity
     method: str
     names: Mapping[str, str]

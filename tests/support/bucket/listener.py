@@ -192,6 +192,7 @@ class Handler(BaseHTTPRequestHandler):
         return Call(
             served.store,
             served.sessions,
+            served.tokens,
             request.identity,
             self.command,
             names,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from urllib.parse import unquote
 
-from . import aclops, buckets, downloads, objects, uploads
+from . import aclops, buckets, downloads, oauth, objects, uploads
 from .call import Call, Reply
 from .failures import ApiError
 
@@ -26,6 +26,7 @@ _UPLOAD = {"POST": uploads.insert, "PUT": uploads.proceed, "DELETE": uploads.can
 
 # Slashes of a name are percent-encoded in the JSON API, so a name is one step of the path.
 _TABLE: tuple[tuple[str, Mapping[str, Operation]], ...] = (
+    (oauth.PATH, {"POST": oauth.exchange}),
     (r"/storage/v1/b", {"GET": buckets.listing, "POST": buckets.create}),
     (
         _BUCKET,

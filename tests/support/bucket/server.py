@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -217,13 +217,13 @@ def bucket_server(
         raise RuntimeError(f"The bucket server itself failed: {server.broken}")
 
 
-def seed(server: BucketServer, folder: Path) -> None:
-    """Serve the folders in a folder as public buckets; files stay where they are.
+def seed(server: BucketServer, folder: Path, private: Container[str] = ()) -> None:
+    """Serve the folders in a folder as buckets, public unless `private`; files stay where they are.
 
     Raises ValueError for a name that no bucket can have.
     """
     for bucket in sorted(path for path in folder.iterdir() if path.is_dir()):
-        server.bucket(bucket.name)
+        server.bucket(bucket.name, public=bucket.name not in private)
         for path in sorted(bucket.rglob("*")):
             if path.is_file():
                 server.put(bucket.name, path.relative_to(bucket).as_posix(), path)

@@ -1,0 +1,78 @@
+"""One sync at a time: a lock on the folder where a mirror's files arrive, and its tidying."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from crosprov.mirror.folder import Folder
+from crosprov.mirror.model import Fault
+from crosprov.mirror.part import ENDING
+from crosprov.mirror.stores import Store
+
+LOCK = "lock"
+
+
+class Busy(Fault):
+    """Another sync of the same mirror is under way."""
+
+
+def incoming_of(store: Store, state: Path) -> Path:
+    """Make the folder where files arrive: beside the mirror's, so that a link can publish them.
+
+    Raises Fault.
+    """
+    if isinstance(store, Folder):
+        return store.make_incoming()
+    folder = state / "incoming"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Fault(f"the folder cannot be made: {error.strerror}", where=str(folder)) from None
+    return folder
+
+
+@contextmanager
+def held(folder: Path, what: str) -> Iterator[None]:
+    """Hold the folder in a block, which ends with the process however that ends; raises Busy."""
+    try:
+        number = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Fault(f"the folder cannot be written: {error.strerror}", where=str(folder)) from None
+    with open(number, "r+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            who = lock.read(20).strip()
+            process = f", process {who}" if who.isdigit() else ""
+            raise Busy(
+                f"another sync of {what} is under way{process}",
+                hint="wait for it; what it has fetched by then is not fetched again",
+            ) from None
+        lock.seek(0)
+        lock.truncate()
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def tidy(folder: Path, wanted: Collection[str]) -> None:
+    """Remove parts that nobody waits for any more, and copies of publishers that were killed."""
+    for path in folder.iterdir():
+        if path.name.endswith(ENDING) and path.name not in wanted:
+            path.unlink(missing_ok=True)
+        elif ".rsync" in path.name:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        elif path.name.startswith("copy-") and not _is_alive(path.name.split("-")[1]):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(process: str) -> bool:
+    return process.isdigit() and Path("/proc", process).exists()

@@ -1,0 +1,110 @@
+"""Entries of Manifests: each file has one, one name means one content, a mirror has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from crosprov.mirror.findings import Finding
+from crosprov.mirror.history import compare
+from crosprov.mirror.manifests import problem_of_name
+from crosprov.mirror.model import Archive, Place
+from crosprov.mirror.policy import rules
+from crosprov.mirror.policy.buckets import Buckets, object_of
+from crosprov.mirror.policy.subjects import Ebuild, Held
+
+_MANY = 3  # names that are written out
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """Hold the listing of a mirror: its files' names with their sizes in bytes."""
+
+    name: str
+    public: bool
+    files: Mapping[str, int]
+
+
+def find_entries(held: Held, ebuilds: Iterable[Ebuild], *, expected: bool) -> Iterator[Finding]:
+    """Find the lines that cannot be read, and the files without an entry.
+
+    `expected` is false for a tree that declares to have no Manifests.
+    """
+    for remark in held.manifest.remarks:
+        advice = remark.hint or "write the Manifest anew with ebuild … manifest"
+        place = remark.place or Place(held.manifest.path)
+        yield rules.MANIFEST.at(place, held.path, problem=remark.sentence, advice=advice)
+    if held.manifest.remarks or not expected:
+        return
+    for ebuild in ebuilds:
+        sources = {s.name: s for s in ebuild.sources or ()}
+        lacking = [s for s in sources.values() if s.name not in held.manifest.archives]
+        for source in lacking:
+            bad = problem_of_name(source.name)
+            if bad:
+                problem = f"{source.name!r} cannot be the name of a file on a mirror: {bad}"
+                advice = "give it another name with '-> name' in SRC_URI"
+                yield rules.MANIFEST.at(
+                    ebuild.place_of(source), source.name, problem=problem, advice=advice
+                )
+        names = [s.name for s in lacking if not problem_of_name(s.name)]
+        if names:
+            place = ebuild.place_of(sources[names[0]])
+            yield rules.MANIFEST.at(
+                place,
+                names[0],
+                problem=f"the Manifest has no entry of {_some(names)}",
+                advice="write the Manifest with ebuild … manifest",
+            )
+
+
+def find_clashes(packages: Iterable[Held]) -> Iterator[Finding]:
+    """Find names that stand for one content here and for another there."""
+    first: dict[str, tuple[Archive, Place]] = {}
+    for held in packages:
+        for name, archive in held.manifest.archives.items():
+            earlier = first.get(name)
+            if earlier is None:
+                first[name] = (archive, held.manifest.place_of(name))
+            elif archive is not earlier[0] and compare(earlier[0], archive) is False:
+                yield rules.NAME_CLASH.at(held.manifest.place_of(name), name, other=earlier[1])
+
+
+def find_unmirrored(
+    ebuild: Ebuild, mirrors: Iterable[Mirror], buckets: Buckets, *, public: bool
+) -> Iterator[Finding]:
+    """Find the files that no mirror has; ebuilds of a public tree may use public ones only."""
+    usable = [mirror for mirror in mirrors if mirror.public or not public]
+    archives = ebuild.held.manifest.archives
+    for source in {s.name: s for s in ebuild.sources or ()}.values():
+        sizes = {m.name: m.files[source.name] for m in usable if source.name in m.files}
+        archive = archives.get(source.name)
+        if archive and any(size == archive.size for size in sizes.values()):
+            continue
+        if sizes and not archive:
+            continue
+        thing = object_of(source.uri)
+        if thing is not None and thing.bucket in buckets.partner:
+            continue  # partners fill that one, and nobody else can list it
+        yield _unmirrored(ebuild, source.name, sizes, archive, ebuild.place_of(source))
+
+
+def _unmirrored(
+    ebuild: Ebuild, name: str, sizes: Mapping[str, int], archive: Archive | None, place: Place
+) -> Finding:
+    if sizes and archive:
+        mirror, size = next(iter(sizes.items()))
+        problem = f"has {archive.size} bytes by its Manifest, and {size} on {mirror}"
+        advice = "give the file a name of its own; what is on a mirror is never replaced"
+    else:
+        problem = "is on no mirror"
+        advice = (
+            "a file of Gentoo's that the automatic mirror lacks is a bug of its sync: report it; "
+            "any other is for crosprov mirror publish"
+        )
+    return rules.UNMIRRORED.at(place, name, problem=problem, advice=advice)
+
+
+def _some(names: list[str]) -> str:
+    rest = len(names) - _MANY
+    return ", ".join(names[:_MANY]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,188 @@
+"""What the rules look at: each ebuild of a tree with its text, its files and their entries."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from crosprov.mirror.manifests import Manifest, read_manifest
+from crosprov.mirror.metadata import Cache, Metadata, Stale, read_file
+from crosprov.mirror.model import Archive, Place, Remark
+from crosprov.mirror.policy.shell import Assignment, Command, assignments_of, commands_of
+from crosprov.mirror.sourcing import Wanted, source_ebuilds
+from crosprov.mirror.trees import Lineage, Package, packages_of
+from crosprov.mirror.uris import BadUris, Source, restrictions_of, sources_of
+
+_REVISION = re.compile(r"-r([0-9]+)$")
+_SRC_URI = re.compile(r"^[ \t]*(?:export[ \t]+)?SRC_URI\+?=", re.MULTILINE)
+
+
+@dataclass(slots=True)
+class Held:
+    """Hold a package with its Manifest; `path` is below the tree, as all places are."""
+
+    package: Package
+    path: str
+    manifest: Manifest
+
+
+class Ebuild:
+    """Hold an ebuild with what it asks for; `sources` is None when that is not known.
+
+    One that is a link has its text, and so its breaches, from another ebuild.
+    """
+
+    def __init__(self, held: Held, name: str, text: str, *, is_link: bool = False) -> None:
+        self.held = held
+        self.name = name
+        self.path = f"{held.path}/{name}"
+        self.text = text
+        self.is_link = is_link
+        self.sources: tuple[Source, ...] | None = None
+        self.restrict: frozenset[str] = frozenset()
+
+    @property
+    def revised(self) -> str:
+        """Give the version with its revision, `${PVR}`."""
+        return self.held.package.version_of(self.name)
+
+    @property
+    def version(self) -> str:
+        """Give the version, `${PV}`."""
+        return _REVISION.sub("", self.revised)
+
+    @property
+    def revision(self) -> int:
+        """Give the revision as a number, 0 when it has none."""
+        found = _REVISION.search(self.revised)
+        return int(found[1]) if found else 0
+
+    @property
+    def is_live(self) -> bool:
+        """Tell whether it builds from a repository as it is now, by the custom of 9999."""
+        return "9999" in self.version
+
+    @property
+    def place(self) -> Place:
+        """Name the file as a whole."""
+        return Place(self.path)
+
+    @cached_property
+    def commands(self) -> list[Command]:
+        """Give the commands of the text."""
+        return commands_of(self.text)
+
+    @cached_property
+    def assignments(self) -> list[Assignment]:
+        """Give the assignments of the text."""
+        return list(assignments_of(self.commands))
+
+    def line_of(self, offset: int) -> Place:
+        """Name the line at an offset of the text."""
+        return Place(self.path, self.text.count("\n", 0, offset) + 1)
+
+    def place_of(self, source: Source) -> Place:
+        """Name the line that says where a file comes from, as near as the text tells."""
+        start = _SRC_URI.search(self.text)
+        begin = start.start() if start else 0
+        for word in (source.name, source.uri):
+            at = self.text.find(word, begin)
+            if at >= 0:
+                return self.line_of(at)
+        return self.line_of(begin) if start else self.place
+
+    def place_of_setting(self, name: str) -> Place:
+        """Name the line that assigns a variable, else the file: an eclass may do it."""
+        found = re.search(rf"^[ \t]*(?:export[ \t]+)?{name}\+?=", self.text, re.MULTILINE)
+        return self.line_of(found.start()) if found else self.place
+
+
+class Gathering:
+    """Read a tree's packages once; what could not be known is in `remarks`."""
+
+    def __init__(self, lineage: Lineage) -> None:
+        self.remarks: list[Remark] = []
+        self.packages: list[Held] = []
+        self.ebuilds: list[Ebuild] = []
+        self._lineage = lineage
+        self._root = str(lineage.tree.path)
+        self._cache = Cache(lineage.folders, trusting=bool(lineage.missing))
+
+    def read(self, *, source: bool) -> None:
+        """Read everything; with `source`, ebuilds that the cache does not know are sourced."""
+        waiting: list[tuple[Ebuild, Stale]] = []
+        for package in packages_of(self._lineage.tree.path):
+            held = self._held(package)
+            self.packages.append(held)
+            for name in package.ebuilds:
+                ebuild = self._ebuild(held, name)
+                known = self._cache.find(package.category, package.name, name)
+                if isinstance(known, Stale):
+                    waiting.append((ebuild, known))
+                else:
+                    self._take(ebuild, known)
+        self._settle(waiting, source)
+
+    def names(self) -> set[str]:
+        """Name the files that the ebuilds ask for, as far as that is known."""
+        return {source.name for ebuild in self.ebuilds for source in ebuild.sources or ()}
+
+    def archives(self) -> dict[str, Archive]:
+        """Give the entries of all Manifests by name; of a name with two contents, the first."""
+        found: dict[str, Archive] = {}
+        for held in self.packages:
+            for name, archive in held.manifest.archives.items():
+                found.setdefault(name, archive)
+        return found
+
+    def _settle(self, waiting: Sequence[tuple[Ebuild, Stale]], source: bool) -> None:
+        wanted = [
+            Wanted(e.held.package.category, e.held.package.name, e.revised) for e, _ in waiting
+        ]
+        answers: Iterator[Metadata | Stale] = iter(())
+        if source and wanted:
+            answers = source_ebuilds(self._lineage.folders, wanted)
+        for ebuild, stale in waiting:
+            answer = next(answers, stale)
+            if isinstance(answer, Metadata):
+                self._take(ebuild, answer)
+            else:
+                reasons = dict.fromkeys((stale.reason, answer.reason))
+                self._remark(ebuild, f"what it fetches is not known: {'; '.join(reasons)}")
+
+    def _take(self, ebuild: Ebuild, known: Metadata) -> None:
+        try:
+            ebuild.restrict = restrictions_of(known.restrict)
+            ebuild.sources = tuple(sources_of(known.src_uri, known.eapi))
+        except BadUris as bad:
+            self._remark(ebuild, f"its SRC_URI or RESTRICT cannot be read: {bad}")
+
+    def _held(self, package: Package) -> Held:
+        path = f"{package.category}/{package.name}"
+        manifest = Manifest(f"{path}/Manifest", {}, {})
+        if package.has_manifest:
+            try:
+                content = read_file(f"{self._root}/{manifest.path}")
+            except OSError as error:
+                remark = Remark("bad Manifest", Place(manifest.path), f"{error.strerror}")
+                manifest = Manifest(manifest.path, {}, {}, (remark,))
+            else:
+                manifest = read_manifest(content, manifest.path)
+        return Held(package, path, manifest)
+
+    def _ebuild(self, held: Held, name: str) -> Ebuild:
+        try:
+            text = read_file(f"{self._root}/{held.path}/{name}").decode(errors="replace")
+        except OSError:
+            text = ""
+        is_link = os.path.islink(f"{self._root}/{held.path}/{name}")
+        ebuild = Ebuild(held, name, text, is_link=is_link)
+        self.ebuilds.append(ebuild)
+        return ebuild
+
+    def _remark(self, ebuild: Ebuild, sentence: str) -> None:
+        hint = "renew the tree's metadata/md5-cache"
+        self.remarks.append(Remark("unknown ebuild", ebuild.place, sentence, hint))

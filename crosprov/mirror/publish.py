@@ -1,0 +1,175 @@
+"""A file put on a mirror: checked, uploaded once and for all, and read back as its users do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from crosprov.mirror import admission
+from crosprov.mirror.findings import Finding
+from crosprov.mirror.measuring import measure, measure_file
+from crosprov.mirror.mirrors import Mirror
+from crosprov.mirror.model import Archive, Fault, Needs
+from crosprov.mirror.proof import read_back
+from crosprov.mirror.readback import WAITS, everybody_reads
+from crosprov.mirror.renaming import next_name
+from crosprov.mirror.stores import Exists, Store, Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Say what is on the mirror now.
+
+    `where` is the file's place in the store, `address` where its users read it, if that is
+    known. `was_there` says that the mirror had the same content before. `access` is the ACL
+    that it got, or why it got none. `proofs` are sentences about how it was read back,
+    `remarks` about what could not be proven.
+    """
+
+    mirror: str
+    where: str
+    address: str | None
+    archive: Archive
+    was_there: bool
+    access: str
+    proofs: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+class Objections(Fault):
+    """The policy is against a file; `findings` say why, one for each rule."""
+
+    def __init__(self, name: str, findings: Sequence[Finding]) -> None:
+        sentences = "; ".join(f"{one.sentence} [{one.rule}]" for one in findings)
+        super().__init__(
+            f"{name} was not published: {sentences}",
+            hint="; ".join(dict.fromkeys(one.hint for one in findings)),
+        )
+        self.findings = tuple(findings)
+
+
+class Taken(Fault):
+    """Another content has the name; `other` describes it."""
+
+    def __init__(self, where: str, archive: Archive, other: Archive, free: str) -> None:
+        both = (
+            f"{algorithm} {archive.hashes[algorithm]} ({archive.size} bytes) here, {digest} "
+            f"({other.size} bytes) there"
+            for algorithm, digest in other.hashes.items()
+            if algorithm in archive.hashes
+        )
+        super().__init__(
+            f"another file has the name {archive.name} already: {', '.join(both)}",
+            hint=f"a mirror never changes a file: publish this one as {free}",
+            where=where,
+        )
+        self.other = other
+        self.free = free
+
+
+def publish(
+    file: Path,
+    mirror: Mirror,
+    needs: Needs | None = None,
+    *,
+    name: str | None = None,
+    own: bool | None = None,
+    allowed: Collection[str] = (),
+    judge: admission.Judge = admission.judge,
+    store: Store | None = None,
+    waits: Sequence[float] = WAITS,
+) -> Published:
+    """Put a file on a mirror, for ever, under its own name or another.
+
+    The checks come first. `needs` are what trees say of the file: when one does, its hashes
+    have to fit. `own` says whether the archive is one's own, to which the rules for its content
+    apply; None judges by the trees. `allowed` names rules that do not count this time.
+    `store` is the mirror's, when it is open already.
+
+    The same content under the name is success. Raises Objections, Taken, and Fault for whatever
+    else a person must mend; a Fault after the upload says that the file is there.
+    """
+    name = name or file.name
+    admission.check_mirror(mirror)
+    admission.check_name(name)
+    need = admission.need_of(needs, name)
+    archive = measure_file(file, admission.algorithms_for(need), name)
+    if archive.size == 0:
+        raise Fault("the file is empty", where=str(file))
+    if need is not None:
+        admission.check_need(archive, mirror, need)
+    one_s_own = admission.is_own(need, mirror) if own is None else own
+    owners = need.owners if need is not None else ()
+    findings = [
+        one for one in judge(file, name, mirror.name, owners, one_s_own) if one.rule not in allowed
+    ]
+    if findings:
+        raise Objections(name, findings)
+    _refuse_leak(mirror, archive)
+    store = store or mirror.open()
+    was_there = _put(store, file, archive)
+    proofs, remarks = read_back(store, mirror, archive, waits)
+    where = f"{store.place}/{name}"
+    access = _access(store, mirror, was_there)
+    return Published(
+        mirror.name, where, mirror.url(name), archive, was_there, access, proofs, remarks
+    )
+
+
+def _refuse_leak(mirror: Mirror, archive: Archive) -> None:
+    """Raise Fault before a private file gets into a bucket that everybody reads."""
+    if mirror.public or not mirror.in_bucket or not everybody_reads(mirror.bucket, mirror.service):
+        return
+    raise Fault(
+        f"{archive.name} was not published: everybody can read the bucket {mirror.bucket} of the "
+        f"private mirror {mirror.name}",
+        hint=f"take allUsers out of its roles; crosprov mirror protect {mirror.name} shows them",
+    )
+
+
+def _put(store: Store, file: Path, archive: Archive) -> bool:
+    """Upload a file unless its content is there, and tell whether it was; raises Taken."""
+    stored = store.find(archive.name)
+    if stored is not None:
+        other = _described(store, stored, archive)
+        if _differ(archive, other):
+            raise _taken(store, archive, other)
+        return True
+    try:
+        store.create(archive.name, file, archive)
+    except Exists as exists:
+        if exists.stored is None:
+            raise
+        raise _taken(store, archive, _described(store, exists.stored, archive)) from None
+    return False
+
+
+def _described(store: Store, stored: Stored, archive: Archive) -> Archive:
+    """Describe what the store has, by what it vouches for or else by reading it."""
+    common = {key: digest for key, digest in stored.hashes.items() if key in archive.hashes}
+    if common:
+        return Archive(stored.name, stored.size, common)
+    return measure(store.read(stored.name), stored.name, ("BLAKE2B", "SHA512"), stored.size)
+
+
+def _differ(archive: Archive, other: Archive) -> bool:
+    common = {key: archive.hashes[key] for key in other.hashes if key in archive.hashes}
+    return archive.size != other.size or common != dict(other.hashes)
+
+
+def _taken(store: Store, archive: Archive, other: Archive) -> Taken:
+    free = next_name(archive.name)
+    for _ in range(20):
+        if store.find(free) is None:
+            break
+        free = next_name(free)
+    return Taken(store.place, archive, other, free)
+
+
+def _access(store: Store, mirror: Mirror, was_there: bool) -> str:
+    if not mirror.in_bucket:
+        return "as the folder is served"
+    if getattr(store, "is_uniform", False):
+        return "uniform, the bucket decides"
+    return "as it was" if was_there else mirror.wanted_acl

@@ -1,0 +1,242 @@
+"""Syncing a mirror: what is needed and missing is fetched, proven, and published once and for all.
+
+Nothing that the mirror has is changed or removed. A sync that is killed leaves whole files and
+parts that have no name on the mirror; the next one goes on from there.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from crosprov.mirror import report_json
+from crosprov.mirror.choosing import reason_to_leave_out
+from crosprov.mirror.events import Events, Listed, mute
+from crosprov.mirror.fetching import Fetcher
+from crosprov.mirror.folder import Folder
+from crosprov.mirror.holding import held, incoming_of, tidy
+from crosprov.mirror.ledger import Ledger
+from crosprov.mirror.limits import Bandwidth, Slots
+from crosprov.mirror.model import Fault, Need, Needs
+from crosprov.mirror.part import part_name
+from crosprov.mirror.proving import agrees, changed_mind, holds, immutable
+from crosprov.mirror.report import Failure, Report
+from crosprov.mirror.stores import Store, Stored
+from crosprov.mirror.upstreams import Opener, Origins
+from crosprov.mirror.web import Patience, Web
+from crosprov.mirror.working import Crew, Tally, Task, Tools
+
+LEDGER = "ledger.sqlite"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Say how a mirror is synced.
+
+    `state` is a folder for the ledger, the last report and, for a bucket, what is on its way.
+    `public` mirrors get nothing that only private trees need; `restricted` also what RESTRICT
+    keeps from mirrors. With `source_uris`, the addresses that ebuilds name are asked after the
+    upstreams; without, a file that all upstreams lack is reported as their bug. `bandwidth` is
+    in bytes per second over all, 0 for no limit. `hashed` adds the layout of Gentoo's mirrors.
+    Without `prove`, files that the ledger does not know are believed for their size alone.
+    A `dry_run` writes nothing. `credentials` and `endpoint` are for upstreams of `gs://`.
+    """
+
+    state: Path
+    public: bool = True
+    restricted: bool = False
+    source_uris: bool = False
+    workers: int = 8
+    per_upstream: int = 4
+    bandwidth: int = 0
+    patience: Patience = Patience()
+    hashed: bool = False
+    prove: bool = True
+    dry_run: bool = False
+    credentials: Path | None = None
+    endpoint: str | None = None
+
+
+def sync(
+    needs: Needs, store: Store, upstreams: Sequence[str], options: Options, events: Events = mute
+) -> Report:
+    """Bring a mirror to have what is needed, and report what it lacks and why.
+
+    `events` is called from several threads, by one at a time. Raises Fault, before anything is
+    fetched, when the mirror cannot be listed or written, and Busy when another sync has it.
+    KeyboardInterrupt ends it as a kill does, only with the ledger up to date.
+    """
+    if options.hashed and not isinstance(store, Folder):
+        raise Fault(
+            f"{store.place} cannot have the hashed layout beside the flat one",
+            hint="only a folder has hard links",
+        )
+    with ExitStack() as stack:
+        if not options.dry_run:
+            make_state(options.state)
+            incoming = incoming_of(store, options.state)
+            stack.enter_context(held(incoming, store.place))
+        ledger = Ledger(options.state / LEDGER, read_only=options.dry_run)
+        stack.callback(ledger.close)
+        run = _Run(needs, store, ledger, options, events)
+        if options.dry_run:
+            return run.report("dry-run", Tally())
+        tidy(incoming, {part_name(task.need.archive) for task in run.missing})
+        tally = run.work(upstreams, incoming)
+        report = run.report("sync", tally)
+        return _kept(report, options.state)
+
+
+class _Run:
+    """One sync: compares what is needed with what is there, then has the rest done."""
+
+    def __init__(
+        self, needs: Needs, store: Store, ledger: Ledger, options: Options, events: Events
+    ) -> None:
+        self.began = time.time()
+        self.store = store
+        self.ledger = ledger
+        self.options = options
+        self.events = events
+        self.needs = needs.archives
+        self.left_out: dict[str, str] = {}
+        self.listing = store.list()
+        self.unproven = 0
+        self.known: list[Failure] = []
+        self.missing: list[Task] = []
+        self.doubtful: list[Task] = []
+        self._sort()
+
+    def work(self, upstreams: Sequence[str], incoming: Path) -> Tally:
+        """Fetch what is missing and read what is doubtful; give what became of it."""
+        options, stop = self.options, threading.Event()
+        tally = Tally(list(self.known))
+        fetch_bytes = sum(task.need.archive.size for task in self.missing)
+        check_bytes = sum(task.stored.size for task in self.doubtful if task.stored)
+        self.events(Listed(len(self.missing), fetch_bytes, len(self.doubtful), check_bytes))
+        with ExitStack() as stack:
+            web = Web(options.patience)
+            stack.callback(web.close)
+            opener = Opener(web, options.credentials, options.endpoint)
+            tools = Tools(
+                store=self.store,
+                ledger=self.ledger,
+                upstreams=tuple(opener.mirror(place) for place in upstreams),
+                origins=Origins(opener) if options.source_uris else None,
+                fetcher=Fetcher(Slots(options.per_upstream), options.patience.pauses, stop),
+                bandwidth=Bandwidth(options.bandwidth, stop),
+                incoming=incoming,
+                hashed=options.hashed,
+                stop=stop,
+            )
+            crew = Crew(tools, tally, self.events)
+            crew.work([*self.missing, *self.doubtful], options.workers)
+            if options.hashed:
+                crew.arrange(self._present())
+        return tally
+
+    def report(self, what: str, tally: Tally) -> Report:
+        """Sum up."""
+        is_dry = what == "dry-run"
+        began, ended = self.began, time.time()
+        failures = tuple(sorted(tally.failures or self.known, key=lambda one: one.name))
+        there = self.listing.keys() & self.needs.keys()
+        report = Report(
+            what=what,
+            mirror=self.store.place,
+            began=began,
+            ended=ended,
+            needed=len(self.needs) - len(self.left_out),
+            present=len(there - {failure.name for failure in failures}),
+            fetched=tally.fetched,
+            fetched_bytes=tally.fetched_bytes,
+            planned=tuple(task.need.archive.name for task in self.missing) if is_dry else (),
+            planned_bytes=sum(task.need.archive.size for task in self.missing) if is_dry else 0,
+            checked=tally.checked,
+            checked_bytes=tally.checked_bytes,
+            unproven=len(self.doubtful) if is_dry else self.unproven,
+            unknown=len(self.listing.keys() - self.needs.keys()),
+            untried=0 if is_dry else tally.untried,
+            stopped=tally.stopped,
+            failures=failures,
+            left_out=self.left_out,
+            remarks=tuple(self._remarks(tally)),
+            last_good=report_json.last_good(self.options.state),
+        )
+        return replace(report, last_good=ended) if report.is_good and not is_dry else report
+
+    def _sort(self) -> None:
+        """Tell what is proven from what is doubtful and what is missing."""
+        waiting = dict(self.needs)
+        for proof in self.ledger.proofs():
+            if not self.listing:
+                raise _not_mounted(self.store.place)
+            need, stored = waiting.get(proof.name), self.listing.get(proof.name)
+            if need is None or stored is None or not holds(proof, stored):
+                continue
+            verdict = agrees(proof, need.archive)
+            if verdict is None:
+                continue
+            del waiting[proof.name]
+            if not verdict:
+                self.known.append(changed_mind(need, proof))
+        for name, need in waiting.items():
+            self._wait(need, self.listing.get(name))
+
+    def _wait(self, need: Need, stored: Stored | None) -> None:
+        if stored is None:
+            options = self.options
+            reason = reason_to_leave_out(need, public=options.public, restricted=options.restricted)
+            if reason is None:
+                self.missing.append(Task(need, None))
+            else:
+                self.left_out[need.archive.name] = reason
+        elif self.options.prove and not self.options.dry_run:
+            self.doubtful.append(Task(need, stored))
+        elif stored.size != need.archive.size:
+            sizes = f"{stored.size} bytes instead of {need.archive.size} bytes"
+            self.known.append(immutable(need, sizes))
+        elif self.options.dry_run:
+            self.doubtful.append(Task(need, stored))
+        else:
+            self.unproven += 1
+
+    def _present(self) -> Mapping[str, Stored]:
+        failed = {failure.name for failure in self.known}
+        names = self.listing.keys() & self.needs.keys()
+        return {name: self.listing[name] for name in names - failed}
+
+    def _remarks(self, tally: Tally) -> Sequence[str]:
+        aside = self.ledger.set_aside
+        words = [f"the ledger was damaged and is now {aside}; all files were read"] if aside else []
+        return [*words, *tally.remarks]
+
+
+def _kept(report: Report, state: Path) -> Report:
+    """Keep a report for others to read; that it cannot be kept is no reason to lose it."""
+    try:
+        report_json.keep(report, state)
+    except OSError as error:
+        remark = f"the report could not be kept in {state}: {error.strerror}"
+        return replace(report, remarks=(*report.remarks, remark))
+    return report
+
+
+def _not_mounted(place: str) -> Fault:
+    return Fault(
+        "the mirror is empty, and the ledger knows of files in it",
+        hint="mount its disk; to begin anew on purpose, remove the ledger",
+        where=place,
+    )
+
+
+def make_state(state: Path) -> None:
+    """Make the folder of a mirror's state; raises Fault."""
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Fault(f"the folder cannot be made: {error.strerror}", where=str(state)) from None

@@ -1,0 +1,246 @@
+"""Files over HTTP: a request, what its answer may be, and its bytes into a part.
+
+Whatever servers get wrong ends in a Broken with a sentence; nothing here decides whether to
+try again.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+import requests
+import urllib3
+
+from crosprov.mirror.part import Broken, Part, Reason
+from crosprov.mirror.stores import PIECE
+
+REDIRECTS = 5
+_PLAIN = {"Accept-Encoding": "identity", "User-Agent": "crosprov-mirror"}
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.ASCII)
+_LENGTH = re.compile("[0-9]{1,18}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long things are waited for, in seconds; `slowest` is in bytes per second.
+
+    An answer that brings less than `slowest` over a `window` is given up. `pauses` stand
+    between the tries at one upstream; there is one try more than pauses.
+    """
+
+    connect: float = 10.0
+    silence: float = 30.0
+    slowest: int = 1024
+    window: float = 30.0
+    pauses: tuple[float, ...] = (1.0, 5.0)
+
+
+class Web:
+    """Ask web servers; each thread keeps connections of its own."""
+
+    def __init__(self, patience: Patience) -> None:
+        self.patience = patience
+        self._local = threading.local()
+        self._sessions: list[requests.Session] = []
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            for session in self._sessions:
+                session.close()
+            self._sessions.clear()
+
+    def get(self, url: str, most: int) -> bytes | None:
+        """Get a small file; None when there is none, or when it is larger. Raises Broken."""
+        with self._answer(url, {}, follow_down=False) as answer:
+            if answer.status_code in (404, 410):
+                return None
+            _check(answer)
+            content, begun = b"", time.monotonic()
+            while piece := answer.raw.read1(most + 1 - len(content), decode_content=False):
+                content += piece
+                if len(content) > most:
+                    return None
+                if time.monotonic() - begun > 2 * self.patience.window:
+                    raise _unreachable("it is too slow")
+            return content
+
+    def fetch(self, url: str, part: Part) -> None:
+        """Append a file's bytes to a part, from where it ends; raises Broken and Fault."""
+        headers = self._resumption(url, part)
+        with self._answer(url, headers, follow_down=part.is_provable) as answer:
+            if answer.status_code == 416:
+                part.restart()
+                raise Broken(Reason.CORRUPT, "it has no bytes from there on", passing=True)
+            _check(answer)
+            _place(answer, part)
+            tag = answer.headers.get("ETag", "")
+            part.tag = (url, tag) if tag.startswith('"') else None
+            try:
+                self._read(answer, part)
+            except Broken as broken:
+                raise _explained(broken, answer) from None
+            if not part.is_whole:
+                raise _explained(_short(part), answer)
+
+    def _resumption(self, url: str, part: Part) -> Mapping[str, str]:
+        """Ask for the rest where the whole will prove itself, or the server can vouch for it."""
+        tag = part.tag[1] if part.tag and part.tag[0] == url else None
+        if part.done and tag is None and not part.is_provable:
+            part.restart()
+        if not part.done:
+            return {}
+        headers = {"Range": f"bytes={part.done}-"}
+        return headers if tag is None else {**headers, "If-Range": tag}
+
+    def _read(self, answer: requests.Response, part: Part) -> None:
+        """Read the body; it may be slow, but not slower than what patience allows."""
+        read: Callable[..., bytes] = answer.raw.read1
+        most = part.bandwidth.piece(PIECE)
+        waited, came = 0.0, 0
+        while True:
+            begun = time.monotonic()
+            piece = read(most, decode_content=False)
+            waited += time.monotonic() - begun
+            if not piece:
+                return
+            part.take(piece)
+            part.bandwidth.take(len(piece))
+            came += len(piece)
+            if waited >= self.patience.window:
+                if came < self.patience.slowest * waited:
+                    speed = f"{came / waited:.0f} bytes per second"
+                    raise Broken(Reason.UNREACHABLE, f"it is too slow ({speed})", passing=True)
+                waited, came = 0.0, 0
+
+    @contextmanager
+    def _answer(
+        self, url: str, headers: Mapping[str, str], *, follow_down: bool
+    ) -> Iterator[requests.Response]:
+        """Send a request and follow redirections; whatever breaks is worded."""
+        try:
+            with self._send(url, headers, follow_down) as answer:
+                yield answer
+        except (requests.Timeout, urllib3.exceptions.TimeoutError):
+            raise _unreachable("the server was silent for too long") from None
+        except requests.exceptions.SSLError:
+            raise Broken(Reason.REFUSED, "the server's certificate is not trusted") from None
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
+            raise Broken(Reason.REFUSED, "the address cannot be asked") from None
+        except (
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            ConnectionError,
+        ) as error:
+            raise _unreachable(_fate(error)) from None
+        except UnicodeError:  # of a host's name that is no name
+            raise Broken(Reason.REFUSED, "the address cannot be asked") from None
+
+    def _send(self, url: str, headers: Mapping[str, str], follow_down: bool) -> requests.Response:
+        limits = (self.patience.connect, self.patience.silence)
+        for _ in range(REDIRECTS + 1):
+            answer = self._session().get(
+                url,
+                headers={**_PLAIN, **headers},
+                stream=True,
+                allow_redirects=False,
+                timeout=limits,
+            )
+            if not answer.is_redirect:
+                return answer
+            answer.close()
+            target = urljoin(url, answer.headers["location"])
+            schemes = urlsplit(url).scheme, urlsplit(target).scheme
+            if schemes[1] not in ("http", "https"):
+                raise Broken(Reason.REFUSED, f"it leads to an address of {schemes[1]!r}")
+            if schemes == ("https", "http") and not follow_down:
+                raise Broken(Reason.REFUSED, "it leads away from https, with no strong hash")
+            url = target
+        raise Broken(Reason.REFUSED, f"it leads on more than {REDIRECTS} times")
+
+    def _session(self) -> requests.Session:
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+            with self._lock:
+                self._sessions.append(self._local.session)
+        session: requests.Session = self._local.session
+        return session
+
+
+def shown(url: str) -> str:
+    """Write an address without a password."""
+    parts = urlsplit(url)
+    if "@" not in parts.netloc:
+        return url
+    return urlunsplit(parts._replace(netloc=f"…@{parts.netloc.rpartition('@')[2]}"))
+
+
+def _check(answer: requests.Response) -> None:
+    status = answer.status_code
+    if status in (200, 206):
+        return
+    if status in (404, 410):
+        raise Broken(Reason.LACKS, f"it answers {status}")
+    if status in (401, 403, 407, 451):
+        raise Broken(Reason.REFUSED, f"it answers {status}: it may not be read from here")
+    if status in (408, 425, 429) or status >= 500:
+        pause = answer.headers.get("Retry-After", "")
+        seconds = min(float(pause), 60.0) if _LENGTH.fullmatch(pause) else 0.0
+        raise Broken(Reason.UNREACHABLE, f"it answers {status}", passing=True, pause=seconds)
+    raise Broken(Reason.REFUSED, f"it answers {status}")
+
+
+def _place(answer: requests.Response, part: Part) -> None:
+    """Make sure that the body belongs where the part ends; raises Broken."""
+    size = part.archive.size
+    if answer.status_code == 206:
+        found = _RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
+        right = found and int(found[1]) == part.done and found[3] in (str(size), "*")
+        if not right or not part.done:
+            part.restart()
+            told = answer.headers.get("Content-Range") or "none"
+            raise Broken(
+                Reason.CORRUPT, f"it sends another range than was asked for ({told})", passing=True
+            )
+        part.resumed = True
+        return
+    length = answer.headers.get("Content-Length", "")
+    if _LENGTH.fullmatch(length) and int(length) != size:
+        broken = Broken(Reason.CORRUPT, f"it has {int(length)} bytes instead of {size}")
+        raise _explained(broken, answer)
+    part.restart()  # a server that knows no ranges sends all of it
+
+
+def _explained(broken: Broken, answer: requests.Response) -> Broken:
+    """Say of a wrong content that it is a web page, which is what often comes instead."""
+    kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if broken.reason is Reason.CORRUPT and kind in ("text/html", "application/xhtml+xml"):
+        sentence = f"a web page comes instead of the file: {broken.sentence}"
+        return Broken(broken.reason, sentence, passing=broken.passing)
+    return broken
+
+
+def _short(part: Part) -> Broken:
+    sentence = f"it ends after {part.done} of {part.archive.size} bytes"
+    return Broken(Reason.CORRUPT, sentence, passing=True)
+
+
+def _unreachable(sentence: str) -> Broken:
+    return Broken(Reason.UNREACHABLE, sentence, passing=True)
+
+
+def _fate(error: BaseException) -> str:
+    """Word what became of a connection; libraries nest the reason in long texts."""
+    text = str(error)
+    if "Failed to resolve" in text or "NameResolution" in text:
+        return "the name of the server is not known here"
+    if "Connection refused" in text or "No route" in text or "unreachable" in text:
+        return "the server cannot be reached"
+    return "the connection broke"

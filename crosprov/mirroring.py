@@ -1,0 +1,94 @@
+"""Mirrors of an inventory as their program knows them: the same structure on hosts and here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from crosprov.deploying import base_url, secret
+from crosprov.errors import UsageError
+from crosprov.inventory.findings import suggest
+from crosprov.inventory.lab import Host, Lab
+from crosprov.inventory.load import load_lab
+from crosprov.mirror.config import Config, Limits, TreeSource
+from crosprov.mirror.presets import PRESETS
+from crosprov.mirror.selection import state_of
+from crosprov.roles import mirror
+from crosprov.secrets import vault
+
+
+def config_of(
+    lab: Lab,
+    name: str,
+    *,
+    server: Host | None = None,
+    credentials: str | Path | None = None,
+    state: str | Path | None = None,
+) -> Config:
+    """Make the configuration of a mirror of an inventory.
+
+    `server` is the host that serves it, where it is one; `credentials` and `state` are paths of
+    the machine that the configuration is for.
+    """
+    described = lab.mirrors[name]
+    preset = PRESETS[described.preset] if described.preset else None
+    reading = preset.address if preset and preset.address.startswith("http") else None
+    if server is not None:
+        port = server.settings(mirror.Settings).port
+        reading = f"{base_url(server.address, port)}/{name}/distfiles"
+    return Config(
+        name=name,
+        store=described.store,
+        kind=described.kind,
+        visibility=described.visibility,
+        upstreams=described.upstreams,
+        trees=tuple(
+            TreeSource(
+                path=Path(tree.path) if tree.path else None,
+                git=tree.git,
+                branch=tree.branch,
+                public=tree.public,
+            )
+            for tree in described.trees
+        ),
+        source_uris=described.source_uris,
+        hashed=described.layout == "hashed",
+        limits=Limits(**described.limits.model_dump()) if described.limits else Limits(),
+        credentials=Path(credentials) if credentials else None,
+        endpoint=described.storage_endpoint,
+        reading=reading,
+        filled_by_us=preset.filled_by_us if preset else True,
+        state=Path(state) if state else None,
+    )
+
+
+@contextmanager
+def config_here(inventory: Path, name: str) -> Iterator[Config]:
+    """Give the configuration of a mirror of an inventory file, for use on this machine.
+
+    Credentials that are no file stand in a private one until the end of the block. Raises
+    UsageError for a mirror that is not in the inventory, and what `load_lab` raises.
+    """
+    lab = load_lab(inventory)
+    described = lab.mirrors.get(name)
+    if described is None:
+        hint = suggest(name, lab.mirrors) or f"it has {', '.join(lab.mirrors) or 'none'}"
+        raise UsageError(f"{inventory} has no mirror {name}", hint=hint)
+    serving = [host for host in lab.hosts.values() if _serves(host, name)]
+    server = serving[0] if serving else None
+    state = state_of(described.store, lab.name)
+    with TemporaryDirectory(prefix="crosprov-") as folder:
+        credentials = None
+        if described.credentials is not None:
+            credentials = Path(folder, "credentials")
+            token = secret(lab, described.credentials)
+            with open(os.open(credentials, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+                file.write(vault.reveal(token.encode()))
+        yield config_of(lab, name, server=server, credentials=credentials, state=state)
+
+
+def _serves(host: Host, name: str) -> bool:
+    return host.plays("mirror") and name in host.settings(mirror.Settings).serves

@@ -1,0 +1,151 @@
+"""Syncs of mirrors: the first one, followed to its end, and none of what is not wanted any more."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection
+
+from pyinfra import host
+
+from crosprov.facts.mirrors import MOST_DAYS, Synced, SyncFact, SyncState
+from crosprov.operations.effects import effects
+from crosprov.operations.note import PROGRESS, Commands, Note, Noted
+from crosprov.operations.operation import operation
+from crosprov.planning.plan import Action
+
+STATES = "/var/lib/crosprov-mirror"
+UNITS = "/etc/systemd/system/crosprov-mirror"  # and @NAME.service or @NAME.timer
+CONFIGURATIONS = "/etc/crosprov/mirrors"
+_WITHIN = 86_400.0  # seconds for a first sync; one that takes longer goes on without its listener
+_OLD = 2  # days without a good sync that are worth a word
+
+# The service does the work, so that it is confined, and goes on when the controller goes away.
+# One that was under way with another configuration is waited for first.
+_FOLLOW = """\
+u={unit} d={state} c={configuration}
+under_way() {{
+  case $(systemctl show -P ActiveState "$u") in activating|reloading|deactivating) return 0;; esac
+  return 1
+}}
+follow() {{
+  while under_way; do
+    said=$(cat "$d/progress" 2>/dev/null) && [ -n "$said" ] && progress "$said"
+    sleep 1
+  done
+}}
+brought() {{
+  [ -s "$d/outcome" ] && read -r was lacking <"$d/outcome" && [ "$was" = "$c" ]
+}}
+follow
+brought || {{
+  rm -f "$d/progress"
+  systemctl reset-failed "$u" 2>/dev/null || :
+  systemctl start --no-block "$u" || exit
+  sleep 1
+  follow
+}}
+brought || {{
+  systemctl --no-pager --full --lines=20 status "$u" >&2
+  exit 1
+}}
+[ "$lacking" = 0 ] || progress "lacking files: $lacking; journalctl -u $u tells which"
+"""
+
+
+def sync_state() -> SyncState:
+    """Give what was observed of the syncs of the current host."""
+    return host.get_fact(SyncFact, states=STATES, units=UNITS)
+
+
+@operation
+def first_sync(name: str, /, *, configuration: str) -> Commands:
+    """Make a mirror's service have synced what the inventory says, and follow it.
+
+    `configuration` names what shall be brought. A sync that could not get some files has ended
+    all the same: what is lacking is told as a notice, and tried again by the timer.
+    """
+    seen = sync_state().mirrors.get(name, Synced())
+    if seen.configuration == configuration:
+        _tell(name, seen)
+        return
+    effects().about[f"mirror {name}"] = "not synced yet" if not seen.configuration else (
+        "not synced since its configuration changed"
+    )  # fmt: skip
+    note = Note(
+        kind="sync",
+        name=name,
+        action=Action.RUN,
+        before={"synced": "another configuration"} if seen.configuration else {},
+        after={"synced": f"configuration {configuration}"},
+        unknown=("what it fetches: the trees on the host tell that",),
+        within=_WITHIN,
+    )
+    words = _FOLLOW.format(
+        unit=shlex.quote(f"crosprov-mirror@{name}.service"),
+        state=shlex.quote(f"{STATES}/{name}"),
+        configuration=shlex.quote(configuration),
+    )
+    yield Noted(PROGRESS + words, note)
+
+
+@operation
+def only_syncs(names: Collection[str], /) -> Commands:
+    """Remove the units and configurations of mirrors that this host does not sync any more.
+
+    Their stores and what is remembered of them stay.
+    """
+    old = [name for name in sync_state().units if name not in names]
+    if not old:
+        return
+    before: dict[str, str | None] = dict.fromkeys(old, "synced")
+    timers = " ".join(shlex.quote(f"crosprov-mirror@{name}.timer") for name in old)
+    services = " ".join(shlex.quote(f"crosprov-mirror@{name}.service") for name in old)
+    files = " ".join(
+        shlex.quote(path)
+        for name in old
+        for path in (
+            f"{CONFIGURATIONS}/{name}.json",
+            f"{CONFIGURATIONS}/{name}.credentials",
+            f"{UNITS}@{name}.timer",
+            f"{UNITS}@{name}.service",  # it tells that there is something to remove
+        )
+    )
+    yield Noted(
+        f"systemctl disable --now {timers} 2>/dev/null || :\n"
+        f"systemctl stop {services} 2>/dev/null || :\n"
+        f"rm -f {files} && systemctl daemon-reload",
+        Note("syncs", STATES, Action.DELETE, before=before),
+    )
+
+
+def _tell(name: str, seen: Synced) -> None:
+    """Say in the host's status how old the last good sync is, and what is lacking."""
+    effects().about[f"mirror {name}"] = _age(seen) + (
+        f", {_files(seen.lacking)} lacking" if seen.lacking else ""
+    )
+    service = f"crosprov-mirror@{name}.service"
+    if seen.lacking:
+        effects().notices.append(
+            f"the mirror {name} lacks {_files(seen.lacking)} that its trees need; "
+            f"`journalctl -u {service}` on the host tells which and why"
+        )
+    elif seen.days is not None and seen.days >= _OLD:
+        effects().notices.append(
+            f"the last good sync of the mirror {name} was {_age(seen).partition('sync ')[2]}; "
+            f"`systemctl status {service}` on the host tells why"
+        )
+
+
+def _age(seen: Synced) -> str:
+    if seen.days is None:
+        return "no good sync yet"
+    if seen.days == 0:
+        return "good sync less than a day ago"
+    days = "1 day" if seen.days == 1 else f"{seen.days} days"
+    if seen.days >= MOST_DAYS:
+        days = f"{seen.days} or more days"
+    return f"good sync {days} ago"
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"

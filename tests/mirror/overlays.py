@@ -1,0 +1,40 @@
+"""Small trees of ebuilds with their files, for tests of the whole program."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def write_tree(
+    folder: Path, files: Mapping[str, bytes], *, package: str = "dev-libs/foo", name: str = "one"
+) -> Path:
+    """Write a tree whose one ebuild fetches these files, with Manifest and metadata cache."""
+    (folder / "profiles").mkdir(parents=True, exist_ok=True)
+    (folder / "profiles/repo_name").write_text(f"{name}\n")
+    (folder / "metadata").mkdir(exist_ok=True)
+    (folder / "metadata/layout.conf").write_text("masters =\nthin-manifests = true\n")
+    place, stem = folder / package, package.rpartition("/")[2]
+    place.mkdir(parents=True, exist_ok=True)
+    uris = " ".join(f"https://files.example.com/{file}" for file in files)
+    ebuild = place / f"{stem}-1.ebuild"
+    ebuild.write_text(
+        f'EAPI=7\nDESCRIPTION="x"\nHOMEPAGE="https://example.com"\nSRC_URI="{uris}"\n'
+        'LICENSE="BSD"\nSLOT="0"\nKEYWORDS="*"\n'
+    )
+    (place / "Manifest").write_text(
+        "".join(
+            f"DIST {file} {len(content)} BLAKE2B {hashlib.blake2b(content).hexdigest()} "
+            f"SHA512 {hashlib.sha512(content).hexdigest()}\n"
+            for file, content in sorted(files.items())
+        )
+    )
+    cache = folder / "metadata/md5-cache" / package.partition("/")[0]
+    cache.mkdir(parents=True, exist_ok=True)
+    (cache / f"{stem}-1").write_text(
+        "DEFINED_PHASES=-\nDESCRIPTION=x\nEAPI=7\nHOMEPAGE=https://example.com\nKEYWORDS=*\n"
+        f"LICENSE=BSD\nSLOT=0\nSRC_URI={uris}\n"
+        f"_md5_={hashlib.md5(ebuild.read_bytes()).hexdigest()}\n"
+    )
+    return folder

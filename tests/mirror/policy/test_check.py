@@ -1,0 +1,329 @@
+"""The check as a whole: entries, mirrors, archives, history, the allow-list, and the outcome."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from crosprov.mirror.allowlist import parse_allow_list
+from crosprov.mirror.findings import SCHEMA, Finding, Report, to_json, to_text
+from crosprov.mirror.model import Fault, Place, Tree
+from crosprov.mirror.policy.archives import open_folder, open_pieces, problem_of_layout
+from crosprov.mirror.policy.check import Options
+from crosprov.mirror.policy.entries import Mirror
+from crosprov.mirror.policy.rules import RULES
+from crosprov.mirror.sarif import to_sarif
+
+from .growing import HEAD, Grove
+from .sarif_schema import SARIF
+
+URI = "https://example.com/tool-1.1.tar.gz"
+OWN = "gs://chromeos-localmirror/distfiles/tool-1.1.tar.xz"
+
+
+def tarball(*names: str) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:xz") as archive:
+        for name in names:
+            member = tarfile.TarInfo(name.rstrip("/"))
+            member.type = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
+            archive.addfile(member)
+    return out.getvalue()
+
+
+def test_every_rule_explains_itself() -> None:
+    assert len({rule.title for rule in RULES.values()}) == len(RULES) == 21
+    for id_, rule in RULES.items():
+        assert rule.id == id_ and rule.why.endswith(".") and rule.title.endswith(".")
+
+
+def test_a_tree_without_breaches_passes(tmp_path: Path) -> None:
+    grove = Grove(tmp_path)
+    grove.ebuild(uri=URI)
+    report = grove.check()
+    assert (report.status, report.findings, report.ebuilds, report.files) == (0, (), 1, 1)
+    assert "nothing found" in to_text(report)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "rules"),
+    [
+        ({}, ["manifest"]),
+        ({"tool-1.0.tar.gz": ""}, ["manifest"]),
+        ({"tool-1.1.tar.gz": "", "tool-1.0.tar.gz": ""}, []),
+    ],
+)
+def test_each_file_has_an_entry(tmp_path: Path, manifest: dict[str, str], rules: list[str]) -> None:
+    grove = Grove(tmp_path)
+    grove.ebuild(uri=URI, manifest=manifest)
+    assert grove.rules() == rules
+
+
+def test_a_bad_line_is_found_where_it_is(tmp_path: Path) -> None:
+    grove = Grove(tmp_path)
+    grove.ebuild(uri=URI, manifest={})
+    grove.write("app-misc/tool/Manifest", "\nDIST ../x 1 SHA512 00\n")
+    assert [(f.rule, str(f.place)) for f in grove.found()] == [
+        ("manifest", "app-misc/tool/Manifest:2")
+    ]
+
+
+def test_a_tree_may_have_no_manifests(tmp_path: Path) -> None:
+    grove = Grove(tmp_path)
+    grove.ebuild(uri=URI, manifest={})
+    grove.write("metadata/layout.conf", "use-manifests = false\nmasters =\n")
+    assert grove.rules() == []
+
+
+@pytest.mark.parametrize(("other", "rules"), [("a", []), ("b", ["name-clash"])])
+def test_one_name_means_one_content(tmp_path: Path, other: str, rules: list[str]) -> None:
+    grove = Grove(tmp_path)
+    for package, content in (("app-misc/tool", "a"), ("dev-util/tool", other)):
+        grove.ebuild(uri=URI, package=package, manifest={"tool-1.1.tar.gz": content})
+    found = grove.found()
+    assert [finding.rule for finding in found] == rules
+    if found:
+        assert "app-misc/tool/Manifest:1" in found[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("files", "public", "rules"),
+    [
+        ({"tool-1.1.tar.gz": 1}, True, []),
+        ({"tool-1.1.tar.gz": 2}, True, ["unmirrored"]),
+        ({"tool-1.0.tar.gz": 1}, True, ["unmirrored"]),
+        ({"tool-1.1.tar.gz": 1}, False, ["unmirrored"]),
+    ],
+)
+def test_files_are_on_a_mirror_that_the_tree_may_use(
+    tmp_path: Path, files: dict[str, int], public: bool, rules: list[str]
+) -> None:
+    grove = Grove(tmp_path)
+    grove.ebuild(uri=URI, manifest={"tool-1.1.tar.gz": "x"})
+    grove.ebuild(uri=URI, version="1.1-r1", manifest={"tool-1.1.tar.gz": "x"})
+    mirror = Mirror("m", public, files)
+    assert grove.rules(Options(mirrors=(mirror,), history=False, source_stale=False)) == rules
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (["tool-1.1/", "tool-1.1/a"], None),
+        (["./tool-1.1/", "./tool-1.1/a"], None),
+        (["tool-1.1/a"], None),
+        (["tool-1.1/a", "b"], "'b'"),
+        (["./", "./a"], "(./)"),
+        (["tool/a"], "'tool/a'"),
+        (["tool-1.1/../a"], "leads out"),
+        (["/tool-1.1/a"], "leads out"),
+        (["tool-1.1"], "no folder"),
+        ([], "nothing"),
+    ],
+)
+def test_archives_hold_one_folder(names: list[str], problem: str | None) -> None:
+    found = problem_of_layout(io.BytesIO(tarball(*names)), "tool-1.1")
+    assert found is None if problem is None else problem in (found or "")
+
+
+@pytest.mark.parametrize("content", [b"", b"no tarball", tarball("tool-1.1/a")[:-9]])
+def test_a_broken_archive_has_a_sentence(content: bytes) -> None:
+    assert "no readable xz tarball" in (problem_of_layout(io.BytesIO(content), "tool-1.1") or "")
+
+
+def test_archives_at_hand_are_looked_into(tmp_path: Path) -> None:
+    grove = Grove(tmp_path / "tree")
+    path = grove.ebuild(uri=OWN)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    options = Options(open_archive=open_folder(cache), history=False, source_stale=False)
+    assert grove.rules(options) == []
+    (cache / "tool-1.1.tar.xz").write_bytes(tarball("a"))
+    assert [(f.rule, str(f.place)) for f in grove.found(options)] == [("own-layout", f"{path}:2")]
+
+
+def test_archives_of_a_store_are_read_in_pieces() -> None:
+    content = tarball("tool-1.1/a")
+    pieces = [b"", *(content[at : at + 7] for at in range(0, len(content), 7))]
+    opened = open_pieces(lambda _: iter(pieces))("x")
+    assert opened is not None and problem_of_layout(opened, "tool-1.1") is None
+
+
+def grown(tmp_path: Path, *contents: str) -> Grove:
+    grove = Grove(tmp_path)
+    for content in contents:
+        grove.ebuild(uri=URI, manifest={"tool-1.1.tar.gz": content, "x-1": ""})
+        grove.write("note", content + os.urandom(4).hex())
+        grove.commit()
+    return grove
+
+
+@pytest.mark.parametrize(
+    ("contents", "rules"),
+    [
+        (["a"], []),
+        (["a", "a"], []),
+        (["a", "b"], ["changed"]),  # of the same size
+        (["a", "bbb"], ["changed"]),
+        (["a", "b", "b"], ["changed"]),
+        (["a", "b", "a"], []),  # put right
+        (["a", "b", "c"], ["changed"]),
+    ],
+)
+def test_changed_contents_are_found_in_the_history(
+    tmp_path: Path, contents: list[str], rules: list[str]
+) -> None:
+    found = grown(tmp_path, *contents).found(Options(source_stale=False))
+    assert [finding.rule for finding in found] == rules
+    for finding in found:
+        assert str(finding.place) == "app-misc/tool/Manifest:1"
+        assert "bytes) became" in finding.sentence or "bytes became" in finding.sentence
+
+
+def test_other_hashes_are_no_other_content(tmp_path: Path) -> None:
+    grove = grown(tmp_path, "a")
+    line = f"DIST tool-1.1.tar.gz 1 SHA256 {'0' * 64}\n"
+    now = (tmp_path / "app-misc/tool/Manifest").read_text()
+    grove.write("app-misc/tool/Manifest", line)
+    grove.commit()
+    grove.write("app-misc/tool/Manifest", now)
+    grove.commit()
+    assert grove.rules(Options(source_stale=False)) == []
+
+
+def test_a_change_that_is_not_committed_is_found(tmp_path: Path) -> None:
+    grove = grown(tmp_path, "a")
+    grove.ebuild(uri=URI, manifest={"tool-1.1.tar.gz": "b"})
+    (finding,) = grove.found(Options(source_stale=False))
+    assert (finding.rule, finding.subject) == ("changed", "tool-1.1.tar.gz")
+    assert "working tree" in finding.sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "rules"),
+    [
+        ('SRC_URI="https://example.com/${PF}.tar.gz"', "1.1", ["name-revision"]),
+        ('SRC_URI="https://example.com/tool-${PVR}.tar.gz"', "1.1-r1", ["name-revision"]),
+        ('MY=${PN}-${PVR}\nMY_P=x${MY}\nSRC_URI+=" u/${MY_P}.tar"', "1.1", ["name-revision"]),
+        ('B=${PR#r}\nSRC_URI="https://example.com/tool-${B}.tar.gz"', "1.1", ["name-revision"]),
+        ('SRC_URI="https://example.com/${P}.tar.gz" # not ${PF}', "1.1", []),
+        ('SRC_URI="https://example.com/${P}.tar.gz"\nS=${WORKDIR}/${PF}', "1.1", []),
+        ('SRC_URI="https://example.com/${PN}/${PV}/${P}.tar.gz"\nD=/usr/share/doc/${PF}', "1", []),
+    ],
+)
+def test_revisions_are_found_in_the_text(
+    tmp_path: Path, text: str, version: str, rules: list[str]
+) -> None:
+    grove = Grove(tmp_path)
+    grove.ebuild(f"{HEAD}{text}\n", version=version)
+    assert grove.rules() == rules
+
+
+def test_a_link_is_not_found_again(tmp_path: Path) -> None:
+    grove = Grove(tmp_path)
+    text = f"{HEAD}src_unpack() {{ unzip x; }}\n"
+    grove.ebuild(text, version="1.1-r1")
+    grove.ebuild(text)
+    link = tmp_path / "app-misc/tool/tool-1.1-r1.ebuild"
+    link.unlink()
+    link.symlink_to("tool-1.1.ebuild")
+    assert [f.place.path for f in grove.found()] == ["app-misc/tool/tool-1.1.ebuild"]
+
+
+def test_a_public_tree_follows_no_private_one(tmp_path: Path) -> None:
+    private = Grove(tmp_path / "private", public=False)
+    private.write("profiles/repo_name", "secret\n")
+    grove = Grove(tmp_path / "public")
+    grove.write("metadata/layout.conf", "masters = secret\n")
+    master = Tree("secret", private.path, False)
+    options = Options(masters=(master,), history=False, source_stale=False)
+    assert grove.rules(options) == ["private-mirror"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ('rule = "unpack-paht"\nreason = "x"', "there is no rule unpack-paht"),
+        ('reason = "x"', "the entry names no rule"),
+        ('rule = "allow-list"\npath = "*"\nreason = "x"', "there is no rule allow-list"),
+        ('rule = "binary"\npath = "x"', "the entry gives no reason"),
+        ('rule = "binary"\npath = "x"\nreason = " "', "reason holds no text"),
+        ('rule = "binary"\npath = "x"\nreason = 1', "reason holds no text"),
+        ('rule = "binary"\nreason = "x"', "the entry would excuse all of binary"),
+        ('rule = "binary"\nfile = "x"\nreason = "x"', "file is no key of an entry"),
+    ],
+)
+def test_a_wrong_entry_is_a_finding(fields: str, sentence: str) -> None:
+    found = parse_allow_list(f"# why\n\n[[allow]]\n{fields}\n", "allow.toml")
+    assert [(f.sentence, str(f.place)) for f in found.findings] == [(sentence, "allow.toml:3")]
+    assert not found.entries
+
+
+@pytest.mark.parametrize("text", ["[allow", "allow = 1", "other = 1", "allow = [1]"])
+def test_a_file_of_another_form_is_refused(text: str) -> None:
+    with pytest.raises(Fault, match="allow-list"):
+        parse_allow_list(text, "allow.toml")
+
+
+ALLOWED = """
+[[allow]]
+rule = "self-unpack"
+path = "app-misc/*"
+reason = "unpack cannot read it"
+[[allow]]
+rule = "binary"
+subject = "nothing"
+reason = "not there any more"
+[[allow]]
+rule = "changed"
+subject = "x-1"
+reason = "the history is not looked at"
+"""
+
+
+def test_allowed_findings_are_put_apart(tmp_path: Path) -> None:
+    grove = Grove(tmp_path)
+    grove.ebuild(f"{HEAD}src_unpack() {{ unzip x; }}\n")
+    report = grove.check(allowed=parse_allow_list(ALLOWED, "allow.toml"))
+    assert (report.status, report.findings) == (0, ())
+    assert [excused.reason for excused in report.excused] == ["unpack cannot read it"]
+    unused = [remark for remark in report.remarks if remark.kind == "unused entry"]
+    assert [str(remark.place) for remark in unused] == ["allow.toml:6"]
+
+
+def test_the_outcome_is_written_in_three_ways(tmp_path: Path) -> None:
+    grove = Grove(tmp_path)
+    path = grove.ebuild(f"{HEAD}src_unpack() {{ unzip x; tar xf y; }}\n")
+    allowed = parse_allow_list(
+        '[[allow]]\nrule="self-unpack"\nsubject="tar"\nreason="r"\n[[allow]]\nrule="x"\n', "a.toml"
+    )
+    report = grove.check(allowed=allowed)
+    assert report.status == 2
+    text = to_text(report)
+    assert f"{path}:2: the ebuild runs unzip itself to unpack [self-unpack]\n    use" in text
+    assert text.endswith("2 findings (1 allow-list, 1 self-unpack), 1 allowed\n")
+    document = json.loads(to_json(report))
+    jsonschema.validate(document, SCHEMA)
+    assert [entry["reason"] for entry in document["allowed"]] == ["r"]
+    sarif = json.loads(to_sarif(report, RULES))
+    jsonschema.validate(sarif, SARIF)
+    results = sarif["runs"][0]["results"]
+    assert [r["ruleId"] for r in results] == ["allow-list", "self-unpack", "self-unpack"]
+    rules = sarif["runs"][0]["tool"]["driver"]["rules"]
+    assert all(rules[r["ruleIndex"]]["id"] == r["ruleId"] for r in results)
+    assert results[2]["suppressions"] == [{"kind": "external", "justification": "r"}]
+
+
+def test_paths_are_quoted_in_sarif() -> None:
+    finding = Finding("binary", Place("a b/%ü"), "s", "h")
+    report = Report("grove", 0, 0, (finding,), (), (), ("binary",))
+    (result,) = json.loads(to_sarif(report, RULES))["runs"][0]["results"]
+    (location,) = result["locations"]
+    assert location["physicalLocation"] == {
+        "artifactLocation": {"uri": "a%20b/%25%C3%BC", "uriBaseId": "TREE"}
+    }

@@ -1,0 +1,368 @@
+"""The program of a mirror: its answers, its exit statuses, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+from paramiko import RSAKey
+
+from crosprov.cli.app import run as crosprov
+from crosprov.mirror import console, outcome, report_json
+from crosprov.mirror.config import Config, TreeSource, written
+from crosprov.mirror.findings import SCHEMA as FINDINGS
+from tests.mirror.overlays import write_tree
+from tests.mirror.publishing import archive
+from tests.support.bucket import BucketServer, bucket_server
+
+FILES = {"foo-1.tar.xz": b"foo" * 9999, "foo-1.patch": b"patch"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tree, an upstream that has its files, and a mirror that is empty."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "mirror.json"
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "store"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    def upstream(self, name: str) -> Path:
+        return self.folder / "upstream" / name
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    found = Place(tmp_path)
+    write_tree(tmp_path / "tree", FILES)
+    (tmp_path / "upstream").mkdir()
+    found.store.mkdir()
+    for name, content in FILES.items():
+        found.upstream(name).write_bytes(content)
+    config = Config(
+        "gentoo", str(found.store), kind="automatic", upstreams=(str(tmp_path / "upstream"),),
+        trees=(TreeSource(path=tmp_path / "tree"),), state=found.state,
+    )  # fmt: skip
+    found.config.write_text(written(config))
+    return found
+
+
+def test_a_sync_brings_what_is_needed_and_the_next_has_nothing_to_do(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["sync", "--config", str(place.config)]
+    assert console.main([*words, "--dry-run"]) == 0
+    assert capsys.readouterr().out.count("would be fetched: ") == 2
+    assert not place.state.exists() and not any(place.store.glob("foo*"))
+    assert console.main(words) == 0
+    said = capsys.readouterr()
+    assert "2 needed, 0 present, 2 fetched (30.0 kB)" in said.out
+    assert said.err.startswith("2 files to fetch (30.0 kB)\n")
+    assert {path.name for path in place.store.glob("foo*")} == set(FILES)
+    assert console.main([*words, "--format", "json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    Draft202012Validator(report_json.SCHEMA).validate(report)
+    assert (report["present"], report["fetched"], report["good"]) == (2, 0, True)
+
+
+def test_what_is_lacking_is_told_and_remembered(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.upstream("foo-1.patch").unlink()
+    assert console.main(["status", "--config", str(place.config)]) == 2
+    assert capsys.readouterr().out == "last good sync: never\nno sync has ended yet\n"
+    assert console.main(["sync", "--config", str(place.config)]) == 2
+    assert "foo-1.ebuild: foo-1.patch: no upstream has it" in capsys.readouterr().out
+    digest, lacking = (place.state / outcome.OUTCOME).read_text().split()
+    assert (len(digest), lacking) == (16, "1")
+    assert not (place.state / outcome.GOOD).exists()
+    assert console.main(["status", "--config", str(place.config)]) == 2
+    assert "foo-1.patch: no upstream has it" in capsys.readouterr().out
+    place.upstream("foo-1.patch").write_bytes(FILES["foo-1.patch"])
+    assert console.main(["sync", "--config", str(place.config)]) == 0
+    assert (place.state / outcome.OUTCOME).read_text() == f"{digest} 0\n"
+    assert (place.state / outcome.GOOD).exists()
+    capsys.readouterr()
+    assert console.main(["status", "--config", str(place.config), "--max-age", "1"]) == 0
+    assert capsys.readouterr().out.startswith("last good sync: 0 s ago")
+    assert console.main(["status", "--config", str(place.config), "--max-age", "0"]) == 2
+
+
+def test_a_damaged_file_is_found_and_stays(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert console.main(["sync", "--config", str(place.config)]) == 0
+    damaged = place.store / "foo-1.patch"
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"PATCH")
+    capsys.readouterr()
+    assert console.main(["verify", "--config", str(place.config), "--format", "json"]) == 2
+    assert json.loads(capsys.readouterr().out)["quarantine"] == ["foo-1.patch"]
+    assert damaged.read_bytes() == b"PATCH"
+
+
+def test_a_mirror_is_named_by_a_folder_and_options(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["sync", str(place.store), "--tree", str(place.folder / "tree"), "--upstream",
+             str(place.folder / "upstream"), "--state", str(place.state), "--hashed"]  # fmt: skip
+    assert console.main(words) == 0
+    assert len(list(place.store.glob("??/foo*"))) == 2
+    assert (place.store / "layout.conf").exists()
+
+
+def test_a_mirror_of_an_inventory_is_synced_from_a_controller(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(place.folder / "home"))
+    lab = place.folder / "lab.yml"
+    lab.write_text(
+        f"lab: l\nmirrors:\n  gentoo:\n    kind: automatic\n    store: {place.store}\n"
+        f"    upstreams: [{place.folder}/upstream]\n    trees: [{place.folder}/tree]\n"
+        "hosts: {m: {mirror: {serves: [gentoo]}}}\n"
+    )
+    assert crosprov(["mirror", "sync", str(lab), "gentoo"]) == 0
+    assert {path.name for path in place.store.glob("foo*")} == set(FILES)
+    assert crosprov(["mirror", "status", str(lab), "gentoo"]) == 0
+    assert list((place.folder / "home").glob("crosprov/mirrors/l/*/last-sync.json"))
+    capsys.readouterr()
+    assert crosprov(["mirror", "sync", str(lab), "gento"]) == 64
+    assert "has no mirror gento\nhint: did you mean gentoo?" in capsys.readouterr().err
+
+
+def test_needs_are_listed(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert console.main(["needs", "--tree", str(place.folder / "tree")]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "foo-1.patch 5 dev-libs/foo", "foo-1.tar.xz 29997 dev-libs/foo", "2 files, 30.0 kB",
+    ]  # fmt: skip
+    assert console.main(["needs", "--tree", str(place.folder / "tree"), "--format", "json"]) == 0
+    archives = json.loads(capsys.readouterr().out)["archives"]
+    assert archives[0]["owners"][0]["uris"][0]["text"] == "https://files.example.com/foo-1.patch"
+    assert set(archives[0]["hashes"]) == {"BLAKE2B", "SHA512"}
+
+
+def test_a_check_knows_what_is_on_a_mirror(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place.store / "foo-1.tar.xz").write_bytes(FILES["foo-1.tar.xz"])
+    words = ["check", str(place.folder / "tree"), "--mirror", str(place.store), "--no-history"]
+    assert console.main([*words, "--format", "json"]) == 2
+    report = json.loads(capsys.readouterr().out)
+    Draft202012Validator(FINDINGS).validate(report)
+    assert [one["rule"] for one in report["findings"]] == ["unmirrored"]
+    assert console.main([*words, "--format", "sarif"]) == 2
+    assert json.loads(capsys.readouterr().out)["version"] == "2.1.0"
+    (place.store / "foo-1.patch").write_bytes(FILES["foo-1.patch"])
+    assert console.main(words) == 0
+
+
+def test_a_file_is_packed_published_and_written_into_a_manifest(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = place.folder / "thing-1.2"
+    folder.mkdir()
+    (folder / "file").write_text("x\n")
+    assert console.main(["pack", str(folder)]) == 0
+    packed = place.folder / "thing-1.2.tar.xz"
+    words = ["publish", str(packed), "--to", str(place.store)]
+    assert console.main(words) == 0
+    assert (place.store / packed.name).read_bytes() == packed.read_bytes()
+    capsys.readouterr()
+    assert console.main([*words, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["published"][0]["was_there"] is True
+    package = write_tree(place.folder / "other", {packed.name: b""}) / "dev-libs/foo"
+    (package / "Manifest").unlink()
+    words = ["manifest", str(package), "--from", str(place.store), "--no-upstream"]
+    assert console.main([*words, "--dry-run"]) == 0 and not (package / "Manifest").exists()
+    assert console.main(words) == 0
+    assert f"{packed.name}: from mirror {place.store}" in capsys.readouterr().out
+    assert (package / "Manifest").read_text().startswith(f"DIST {packed.name} ")
+    assert console.main(["protect", str(place.store)]) == 0
+
+
+def key_of(server: BucketServer, folder: Path) -> Path:
+    """Write the key of a service account that may do everything in the bucket."""
+    server.token("lab@example.com", roles={"some-bucket": "roles/storage.admin"})
+    pem = StringIO()
+    RSAKey.generate(2048).write_private_key(pem)
+    path = folder / "key.json"
+    told = {
+        "type": "service_account", "client_email": "lab@example.com", "private_key": pem.getvalue(),
+        "token_uri": f"{server.endpoint}/token",
+    }  # fmt: skip
+    path.write_text(json.dumps(told))
+    return path
+
+
+def test_a_bucket_is_filled_published_to_and_looked_at(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with bucket_server(place.folder / "contents") as server:
+        server.bucket("some-bucket", public=False)
+        google = ["--storage-endpoint", server.endpoint]
+        google += ["--credentials", str(key_of(server, place.folder))]
+        words = ["sync", "gs://some-bucket/distfiles", "--tree", f"{place.folder}/tree", *google,
+                 "--upstream", f"{place.folder}/upstream", "--state", str(place.state)]  # fmt: skip
+        assert console.main(words) == 0
+        assert set(server.names("some-bucket")) == {f"distfiles/{name}" for name in FILES}
+        file = archive(place.folder)
+        words = ["publish", str(file), "--to", "gs://some-bucket/distfiles", *google]
+        capsys.readouterr()
+        assert console.main(words) == 0
+        said = capsys.readouterr().out
+        assert f"{file.name} is there now" in said and "public-read" in said
+        assert f"read at {server.endpoint}/some-bucket/distfiles/{file.name}\n" in said
+        server.put("some-bucket", "distfiles/forgotten-1.tar.xz", b"x", acl="projectPrivate")
+        words = ["acl", "gs://some-bucket/distfiles", *google]
+        assert console.main([*words, "--dry-run"]) == 2
+        assert console.main(words) == 0
+        assert "forgotten-1.tar.xz: repaired: it was not public" in capsys.readouterr().out
+        assert console.main([*words, "--format", "json"]) == 0
+        states = [one["state"] for one in json.loads(capsys.readouterr().out)["files"]]
+        assert states == ["right"] * 4
+        assert console.main(["protect", "gs://some-bucket/distfiles", *google]) == 2
+        assert ": weak: " in capsys.readouterr().out
+
+
+WRONG: list[tuple[list[str], int, str]] = [
+    ([], 64, "name a command"),
+    (["snyc"], 64, "there is no command snyc; did you mean sync?"),
+    (["sync"], 64, "name a mirror: INVENTORY NAME, a folder, or gs://bucket/prefix"),
+    (["sync", "a", "b", "c"], 64, "'c' is one word too many"),
+    (["sync", "a", "b"], 64, "an inventory is read by `crosprov mirror`"),
+    (["sync", "--dryrun", "x"], 64, "sync has no option --dryrun; did you mean --dry-run?"),
+    (["sync", "x", "--config", "y"], 64, "name a mirror, or --config, and not both"),
+    (["sync", "x/", "--bandwidth", "2T"], 64, "a rate is bytes a second, such as 500k, 2M or 1G"),
+    (["sync", "x/", "--parallel", "0"], 64, "the number of files is a whole number, 1 at least"),
+    (["publish", "x", "y", "--name", "z", "--to", "m/"], 64, "--name is for a single file"),
+    (["publish", "x", "--own", "--foreign", "--to", "m/"], 64, "exclude each other"),
+    (["sync", "nowhere"], 1, "nowhere is no mirror"),
+    (["sync", "x/"], 1, "is filled by people, so it is not synced"),
+    (["sync", "/", "--upstream", "/u"], 1, "has no trees, so nothing says what it needs"),
+    (["sync", "/none", "--upstream", "/u"], 1, "/none: there is no such folder on this machine"),
+    (["status", "--config", "/nonexistent"], 1, "/nonexistent: the file cannot be read"),
+    (["check", "/nonexistent"], 1, "there is no such folder"),
+    (["acl", "x/"], 1, "a folder has no ACLs"),
+    (["acl", "gs://some-bucket"], 1, "credentials are needed to look at ACLs"),
+    (["protect", "gs://some-bucket", "--credentials", "/none"], 1, "no such credentials file"),
+]
+
+
+@pytest.mark.parametrize(("words", "status", "sentence"), WRONG)
+def test_what_cannot_be_done_is_said_in_a_sentence(
+    words: list[str], status: int, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        found = console.main(words, "mirror")
+    except SystemExit as leaving:
+        found = leaving.code if isinstance(leaving.code, int) else -1
+    said = capsys.readouterr()
+    assert (found, said.out) == (status, "")
+    assert sentence in said.err and "Traceback" not in said.err
+
+
+class Slow(BaseHTTPRequestHandler):
+    """Begins to give a file, and never ends."""
+
+    def do_GET(self) -> None:
+        if not self.path.endswith("foo-1.tar.xz"):
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(FILES["foo-1.tar.xz"])))
+        self.end_headers()
+        self.wfile.write(FILES["foo-1.tar.xz"][:1000])
+        self.wfile.flush()
+        self.server.begun.set()  # type: ignore[attr-defined]
+        self.server.over.wait(60)  # type: ignore[attr-defined]
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def slow_server() -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    server.begun, server.over = threading.Event(), threading.Event()  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.over.set()  # type: ignore[attr-defined]
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "sentence"),
+    [
+        (signal.SIGTERM, 143, "ended by a signal; the next run goes on from here\n"),
+        (signal.SIGINT, 130, "stopped by the keyboard; the next run goes on from here\n"),
+    ],
+)
+def test_a_signal_ends_a_sync_and_the_next_one_goes_on(
+    place: Place, number: int, status: int, sentence: str
+) -> None:
+    with slow_server() as server:
+        config = Config(
+            "gentoo", str(place.store), kind="automatic", state=place.state,
+            upstreams=(f"http://127.0.0.1:{server.server_port}",),
+            trees=(TreeSource(path=place.folder / "tree"),),
+        )  # fmt: skip
+        place.config.write_text(written(config))
+        words = [sys.executable, "-m", "crosprov.mirror", "sync", "--config", str(place.config)]
+        with subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "NO_PROXY": "127.0.0.1"},
+        ) as process:  # fmt: skip
+            assert server.begun.wait(60)  # type: ignore[attr-defined]
+            process.send_signal(number)
+            out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (status, ""), err
+    assert err.endswith(sentence) and "Traceback" not in err
+    assert not any(place.store.glob("foo*"))
+    upstream = ["--upstream", str(place.folder / "upstream")]
+    assert console.main(["sync", "--config", str(place.config), *upstream]) == 0
+    assert (place.store / "foo-1.tar.xz").read_bytes() == FILES["foo-1.tar.xz"]
+
+
+def test_a_reader_that_goes_away_is_no_defect(place: Place) -> None:
+    words = [sys.executable, "-m", "crosprov.mirror", "needs", "--tree", f"{place.folder}/tree"]
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(words, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_the_program_needs_nothing_else_of_crosprov() -> None:
+    program = (
+        "import sys; import crosprov.mirror.console, crosprov.mirror.sync, "
+        "crosprov.mirror.policy.check; print(sorted(n for n in sys.modules "
+        "if n.startswith('crosprov.') and not n.startswith('crosprov.mirror')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr

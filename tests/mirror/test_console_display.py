@@ -1,0 +1,79 @@
+"""How far a sync is: on a terminal, elsewhere, and in words for who else wants to know."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+
+from crosprov.mirror import display
+from crosprov.mirror.events import Failed, Fetched, Listed, Moved, Progress
+from crosprov.mirror.report import Failure, Kind
+
+FAILURE = Failed(Failure("b-1.tar.gz", 400, Kind.CORRUPT, "what is offered is not it"))
+
+
+class Terminal(StringIO):
+    """A stream that people look at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def progress(*, done: int, rate: float, files_done: int = 1, failed: int = 0) -> Progress:
+    return Progress(
+        files=4, files_done=files_done, total=4_000_000, done=done, rate=rate, failed=failed
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (Progress(), "nothing to do"),
+        (progress(done=0, rate=0, files_done=0), "0 % of 4.0 MB, 0 of 4 files"),
+        (progress(done=1_000_000, rate=100_000),
+         "25 % of 4.0 MB, 1 of 4 files, 100.0 kB/s, 30 s left"),
+        (progress(done=4_000_000, rate=5_000, files_done=4, failed=2),
+         "100 % of 4.0 MB, 4 of 4 files, 5.0 kB/s, 2 failed"),
+        (progress(done=5_000_000, rate=0), "100 % of 4.0 MB, 1 of 4 files"),
+        (Progress(files=1), "100 % of 0 B, 0 of 1 files"),
+    ],
+)  # fmt: skip
+def test_words(seen: Progress, words: str) -> None:
+    assert display.word(seen) == words
+
+
+def test_lines_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(display, "_SELDOM", 0.0)
+    stream = StringIO()
+    with display.display(stream) as events:
+        events(Listed(2, 1000, 0, 0))
+        events(Fetched("a-1.tar.gz", 600, "x"))
+        events(FAILURE)
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "2 files to fetch (1.0 kB)"
+    assert "b-1.tar.gz: what is offered is not it" in lines
+    assert lines[-1] == "100 % of 1.0 kB, 2 of 2 files, 1 failed"
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_a_bar_on_a_terminal_that_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(display, "_OFTEN", 0.0)
+    monkeypatch.setenv("COLUMNS", "60")
+    stream = Terminal()
+    with display.display(stream) as events:
+        events(Listed(2, 1000, 0, 0))
+        events(Moved(500))
+        events(FAILURE)
+    drawn = stream.getvalue().split("\r\x1b[K")
+    assert "[############------------] 50 % of 1.0 kB, 0 of 2 files" in drawn
+    assert all(len(line.rstrip("\n")) < 60 for line in drawn)
+    assert drawn[-1] == ""
+
+
+def test_who_else_wants_to_know_is_told_and_the_end_is_empty() -> None:
+    told: list[str] = []
+    with display.display(StringIO(), told.append) as events:
+        events(Listed(1, 10, 0, 0))
+        events(Moved(10))  # too soon after the other one
+    assert told == ["0 % of 10 B, 0 of 1 files", ""]

@@ -1,0 +1,167 @@
+"""Trees: what they say of themselves, their masters, their packages, and checkouts of git."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from crosprov.mirror.checkouts import bring
+from crosprov.mirror.model import Fault
+from crosprov.mirror.trees import (
+    lineage_of,
+    open_tree,
+    packages_of,
+    read_layout,
+    third_party_mirrors,
+)
+from tests.mirror.growing import grow_ebuild, grow_tree, write_manifest
+
+
+def test_a_tree_says_what_it_is(tmp_path: Path) -> None:
+    tree = grow_tree(tmp_path / "t", "chromiumos", masters="portage-stable eclass-overlay")
+    with open(tree / "metadata/layout.conf", "a") as layout:
+        layout.write(
+            "manifest-hashes = BLAKE2B sha256 # both\nmanifest-required-hashes = BLAKE2B\n"
+        )
+    found = read_layout(tree)
+    assert found.name == "chromiumos"
+    assert found.masters == ("portage-stable", "eclass-overlay")
+    assert found.thin and found.manifests
+    assert (found.hashes, found.required) == (("BLAKE2B", "SHA256"), ("BLAKE2B",))
+
+
+NAMED = [
+    ({"profiles/repo_name": "one\n", "metadata/layout.conf": "repo-name = two\n"}, "one"),
+    ({"profiles/x": "", "metadata/layout.conf": "repo-name = two\n"}, "two"),
+    ({"profiles/x": ""}, "folder"),
+    ({"metadata/layout.conf": "use-manifests = false\n"}, "folder"),
+]
+
+
+@pytest.mark.parametrize(("files", "name"), NAMED)
+def test_a_tree_is_called_what_it_calls_itself(
+    tmp_path: Path, files: dict[str, str], name: str
+) -> None:
+    for path, text in files.items():
+        (tmp_path / "folder" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folder" / path).write_text(text)
+    layout = read_layout(tmp_path / "folder")
+    assert layout.name == name
+    assert layout.hashes == ("BLAKE2B", "SHA512") and not layout.thin
+    assert layout.manifests is ("use-manifests" not in files.get("metadata/layout.conf", ""))
+
+
+def test_folders_that_are_no_trees_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Fault, match="there is no such folder"):
+        open_tree(tmp_path / "nowhere", public=True)
+    grow_tree(tmp_path / "overlays/overlay-eve", "eve")
+    with pytest.raises(Fault, match="no tree of ebuilds") as caught:
+        open_tree(tmp_path / "overlays", public=True)
+    assert caught.value.hint is not None and "overlay-eve" in caught.value.hint
+    bad = grow_tree(tmp_path / "bad", "bad")
+    (bad / "metadata/layout.conf").write_bytes(b"\xff")
+    with pytest.raises(Fault, match="not UTF-8"):
+        open_tree(bad, public=True)
+
+
+def test_masters_are_found_by_their_names_and_theirs_too(tmp_path: Path) -> None:
+    gentoo = grow_tree(tmp_path / "g", "gentoo")
+    stable = grow_tree(tmp_path / "s", "portage-stable", masters="gentoo chromiumos")
+    board = grow_tree(tmp_path / "b", "eve", masters="portage-stable chromiumos nowhere")
+    chromiumos = grow_tree(tmp_path / "c", "chromiumos")
+    tree = open_tree(board, public=False, masters=[stable])
+    lineage = lineage_of(tree, {"gentoo": gentoo, "chromiumos": chromiumos})
+    assert lineage.folders == (board, chromiumos, stable, gentoo)
+    assert lineage.missing == ("nowhere",)
+
+
+def test_packages_are_folders_with_ebuilds_or_a_manifest(tmp_path: Path) -> None:
+    tree = grow_tree(tmp_path / "t", "t")
+    grow_ebuild(tree, "dev-libs/foo-2")
+    grow_ebuild(tree, "dev-libs/foo-1.2-r1")
+    write_manifest(tree, "sys-apps/empty")
+    for other in ("licenses/x/Manifest", ".git/x/Manifest", "dev-libs/nothing/files/a.patch"):
+        (tree / other).parent.mkdir(parents=True)
+        (tree / other).write_text("")
+    foo, empty = packages_of(tree)
+    assert (foo.key, foo.has_manifest) == ("dev-libs/foo", False)
+    assert [foo.version_of(ebuild) for ebuild in foo.ebuilds] == ["1.2-r1", "2"]
+    assert (empty.key, empty.ebuilds, empty.has_manifest) == ("sys-apps/empty", (), True)
+
+
+def test_mirrors_of_the_tree_win_over_its_masters(tmp_path: Path) -> None:
+    tree, master = grow_tree(tmp_path / "t", "t"), grow_tree(tmp_path / "m", "m")
+    mirrors = "# comment\ngnu\thttps://one.example.com https://two.example.com\nempty\n"
+    (master / "profiles/thirdpartymirrors").write_text(f"{mirrors}kde https://kde.example.com\n")
+    (tree / "profiles/thirdpartymirrors").write_text("kde https://own.example.com\n")
+    assert third_party_mirrors([tree, master]) == {
+        "gnu": ("https://one.example.com", "https://two.example.com"),
+        "kde": ("https://own.example.com",),
+    }
+
+
+def git(folder: Path, *words: str) -> str:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    done = subprocess.run(
+        ["git", *identity, *words], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Path:
+    tree = grow_tree(tmp_path / "remote", "t")
+    grow_ebuild(tree, "cat/a-1")
+    git(tree, "init", "--quiet", "--initial-branch=main")
+    git(tree, "add", ".")
+    git(tree, "commit", "--quiet", "-m", "one")
+    return tree
+
+
+def test_a_checkout_is_made_followed_and_mended(tmp_path: Path, remote: Path) -> None:
+    url, folder = f"file://{remote}", tmp_path / "here"
+    assert [p.key for p in packages_of(bring(url, folder))] == ["cat/a"]
+    grow_ebuild(remote, "cat/b-1")
+    git(remote, "add", ".")
+    git(remote, "commit", "--quiet", "-m", "two")
+    (folder / "cat/a/a-1.ebuild").write_text("spoiled\n")
+    bring(url, folder, ref="main")
+    assert [p.key for p in packages_of(folder)] == ["cat/a", "cat/b"]
+    assert (folder / "cat/a/a-1.ebuild").read_text() != "spoiled\n"
+    assert git(folder, "rev-list", "--count", "HEAD") == "1"
+    bring(url, folder, ref=git(remote, "rev-parse", "HEAD~1"))
+    assert [p.key for p in packages_of(folder)] == ["cat/a"]
+
+
+def test_checkouts_that_cannot_be_made_say_why(tmp_path: Path, remote: Path) -> None:
+    url = f"file://{remote}"
+    with pytest.raises(Fault, match="cannot be fetched"):
+        bring(url, tmp_path / "one", ref="nowhere")
+    with pytest.raises(Fault, match="cannot be fetched"):
+        bring(f"file://{tmp_path}/nothing", tmp_path / "two")
+    bring(url, tmp_path / "three")
+    with pytest.raises(Fault, match="holds a checkout of file://"):
+        bring("https://example.com/other.git", tmp_path / "three")
+    (tmp_path / "four").mkdir()
+    (tmp_path / "four/precious").write_text("mine")
+    with pytest.raises(Fault, match="in use for something else"):
+        bring(url, tmp_path / "four")
+    assert (tmp_path / "four/precious").read_text() == "mine"
+
+
+EVIL = ["ext::sh -c true", "--upload-pack=true", "fd::17", "https://example.com/a b", ""]
+
+
+@pytest.mark.parametrize("url", EVIL)
+def test_an_address_that_would_run_something_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(Fault, match="no address of a git repository"):
+        bring(url, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("ref", ["--upload-pack=true", "a..b", "a b", "", "+x:y"])
+def test_a_ref_that_is_none_is_refused(tmp_path: Path, ref: str) -> None:
+    with pytest.raises(Fault, match="no name of a branch"):
+        bring("https://example.com/x.git", tmp_path / "x", ref=ref)

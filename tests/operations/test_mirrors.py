@@ -1,0 +1,149 @@
+"""Syncs of mirrors as a host knows them: what is observed, and how the first one is followed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from crosprov.facts.mirrors import Synced, SyncFact, SyncState
+from crosprov.operations import mirrors
+from crosprov.planning.preamble import PROGRESS
+
+DAY = 86_400
+
+# systemctl of a service that is at work as often as `turns` has lines, and then leaves `result`.
+SYSTEMCTL = """\
+#!/bin/sh
+cd "$(dirname "$0")" || exit 1
+echo "$*" >>calls
+case $1 in
+show)
+  if [ -s turns ]; then
+    sed 1d turns >rest; cp rest turns
+    echo activating; exit 0
+  fi
+  [ ! -e started ] || cp result state/outcome 2>/dev/null
+  echo inactive;;
+start) : >started; [ ! -e refuses ];;
+--no-pager) echo 'crosprov.mirror: there is no such folder' ;;
+esac
+"""
+
+
+def observe(folder: Path) -> SyncState:
+    fact = SyncFact()
+    command = fact.command(str(folder / "states"), str(folder / "crosprov-mirror"))
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return fact.process(done.stdout.splitlines())
+
+
+def state(folder: Path, name: str, outcome: str | None, good: float | None) -> None:
+    place = folder / "states" / name
+    place.mkdir(parents=True)
+    if outcome is not None:
+        (place / "outcome").write_text(f"{outcome}\n")
+    if good is not None:
+        (place / "good").touch()
+        then = time.time() - good
+        os.utime(place / "good", (then, then))
+
+
+def test_a_host_that_syncs_nothing_says_so(tmp_path: Path) -> None:
+    assert observe(tmp_path) == SyncState()
+
+
+def test_what_syncs_left_is_observed_in_days(tmp_path: Path) -> None:
+    state(tmp_path, "fresh", "abc 0", 60.0)
+    state(tmp_path, "older", "abc 2", 3.5 * DAY)
+    state(tmp_path, "oldest", "def 1", 400.0 * DAY)
+    state(tmp_path, "never-good", "abc 7", None)
+    state(tmp_path, "under-way", None, None)
+    state(tmp_path, "of-the-future", "abc 0", -9.0 * DAY)
+    assert observe(tmp_path).mirrors == {
+        "fresh": Synced("abc", 0, 0),
+        "older": Synced("abc", 2, 3),
+        "oldest": Synced("def", 1, 7),
+        "never-good": Synced("abc", 7, None),
+        "of-the-future": Synced("abc", 0, 0),
+    }
+    assert observe(tmp_path) == observe(tmp_path)
+
+
+def test_units_of_mirrors_are_observed(tmp_path: Path) -> None:
+    for name in ("a.b-c", "gentoo"):
+        (tmp_path / f"crosprov-mirror@{name}.service").touch()
+        (tmp_path / f"crosprov-mirror@{name}.timer").touch()
+    assert observe(tmp_path).units == ("a.b-c", "gentoo")
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    (tmp_path / "systemctl").write_text(SYSTEMCTL)
+    (tmp_path / "systemctl").chmod(0o755)
+    (tmp_path / "sleep").write_text("#!/bin/sh\n")
+    (tmp_path / "sleep").chmod(0o755)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "result").write_text("abc 0\n")
+    return tmp_path
+
+
+def follow(host: Path) -> subprocess.CompletedProcess[str]:
+    """Carry the change out; its progress goes to standard output."""
+    script = mirrors._FOLLOW.format(unit="u.service", state=host / "state", configuration="abc")
+    listens = 'with_progress() { "$@"; }; progress() { echo "$@"; }'
+    return subprocess.run(
+        ["sh", "-c", f"{listens}\n{PROGRESS}{script}"],
+        env={**os.environ, "PATH": f"{host}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def starts(host: Path) -> int:
+    return (host / "calls").read_text().count("start --no-block u.service")
+
+
+def test_a_first_sync_is_started_and_followed(host: Path) -> None:
+    done = follow(host)
+    assert (done.returncode, done.stdout, starts(host)) == (0, "", 1), done.stderr
+
+
+def test_one_that_is_under_way_is_followed_and_not_started_again(host: Path) -> None:
+    (host / "turns").write_text("1\n2\n")
+    (host / "started").touch()
+    (host / "state" / "progress").write_text("35 % of 1.2 GB")
+    done = follow(host)
+    assert (done.returncode, starts(host)) == (0, 0), done.stderr
+    assert done.stdout == "35 % of 1.2 GB\n" * 2
+
+
+def test_one_of_another_configuration_is_waited_for_and_followed_by_ours(host: Path) -> None:
+    (host / "turns").write_text("1\n")
+    (host / "state" / "outcome").write_text("old 3\n")
+    done = follow(host)
+    assert (done.returncode, done.stdout, starts(host)) == (0, "", 1), done.stderr
+
+
+def test_files_that_are_lacking_do_not_fail_the_change(host: Path) -> None:
+    (host / "result").write_text("abc 12\n")
+    done = follow(host)
+    assert done.returncode == 0
+    assert done.stdout == "lacking files: 12; journalctl -u u.service tells which\n"
+
+
+@pytest.mark.parametrize("harm", ["result", "refuses"])
+def test_a_sync_that_does_not_end_well_shows_what_it_said(host: Path, harm: str) -> None:
+    if harm == "result":
+        (host / "result").unlink()
+    else:
+        (host / "refuses").touch()
+        (host / "result").unlink()
+    done = follow(host)
+    assert done.returncode == 1
+    assert harm == "refuses" or "there is no such folder" in done.stderr
