@@ -9,7 +9,7 @@ from crosprov import wheelhouse
 from crosprov.deploying import secret
 from crosprov.inventory.lab import Host, Lab
 from crosprov.inventory.mirror import Mirror
-from crosprov.mirror.config import written
+from crosprov.mirror.config_file import written
 from crosprov.mirroring import config_of
 from crosprov.operations import files
 from crosprov.operations.environments import environment, only_environment
@@ -81,8 +81,8 @@ def _credentials(lab: Lab, described: Mirror, name: str) -> None:
 
 def _service(lab: Lab, name: str, folder: str, configuration: str) -> str:
     described = lab.mirrors[name]
-    read = [tree.path for tree in described.trees if tree.path]
-    read += [place for place in described.upstreams if place.startswith("/")]
+    read = [tree.path or tree.git or "" for tree in described.trees]
+    read = [place for place in (*read, *described.upstreams) if place.startswith("/")]
     places = [f"{path}/" for path in (described.store, *read)]
     return render(
         "mirror/sync.service.j2",

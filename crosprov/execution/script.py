@@ -46,6 +46,7 @@ journal() {{ printf '{{"at":"%s",%s}}\\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" 
 # Within `with_progress`, 4 is that pipe as well, so that nothing else holds the connection.
 _PROGRESS = """\
 progress() { { printf '\\n%s progress %s\\n' "$m" "$*" >&4; } 2>/dev/null || :; }
+listened() { { printf '\\n' >&4; } 2>/dev/null; }
 relay() (
   t= n=0 k=
   while IFS= read -r l; do

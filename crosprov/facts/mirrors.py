@@ -1,4 +1,4 @@
-"""Ask a mirror host what the syncs of its mirrors left, in one question."""
+"""Ask a mirror host what the syncs of its mirrors left, and how they went."""
 
 from __future__ import annotations
 
@@ -8,33 +8,19 @@ from dataclasses import dataclass, field
 
 from pyinfra.api import FactBase
 
-# Of the last good sync only whole days are told, up to this many: a saved plan shall not go
-# stale with every minute.
+# Of the last good sync only whole days are told, up to this many.
 MOST_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Synced:
-    """What the last sync of a mirror left.
-
-    `configuration` names what it brought here, "" when none has ended yet. `lacking` counts the
-    files that it could not get or prove; `days` is how long ago a sync last lacked nothing,
-    MOST_DAYS for that and more, None for never.
-    """
-
-    configuration: str = ""
-    lacking: int = 0
-    days: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class SyncState:
-    """What is known of the syncs of a host.
+    """What is known of the syncs of a host, and decides what is to be done.
 
-    `units` names the mirrors that have units there, those of earlier inventories, too.
+    `brought` names, by mirror, the configuration whose sync ended last; `units` the mirrors that
+    have units there, those of earlier inventories, too.
     """
 
-    mirrors: Mapping[str, Synced] = field(default_factory=dict)
+    brought: Mapping[str, str] = field(default_factory=dict)
     units: tuple[str, ...] = ()
 
 
@@ -45,11 +31,9 @@ class SyncFact(FactBase[SyncState]):
 
     def command(self, states: str, units: str) -> str:
         return (
-            f"now=$(date +%s) || exit 1; for d in {shlex.quote(states)}/*/; do "
-            'l=$(cat "$d/outcome" 2>/dev/null) || continue; g=never; '
-            's=$(stat -c %Y "$d/good" 2>/dev/null) && g=$(( (now - s) / 86400 )) && '
-            f'{{ [ "$g" -lt {MOST_DAYS} ] || g={MOST_DAYS}; }}; '
-            'd=${d%/}; echo "state ${d##*/} $l $g"; done; '
+            f"for d in {shlex.quote(states)}/*/; do "
+            'read -r c l 2>/dev/null <"$d/outcome" || continue; '
+            'd=${d%/}; echo "state ${d##*/} $c"; done; '
             f"for u in {shlex.quote(units)}@*.service; do "
             '[ ! -e "$u" ] || { u=${u##*@}; echo "unit ${u%.service}"; }; done'
         )
@@ -59,13 +43,59 @@ class SyncFact(FactBase[SyncState]):
         return SyncState()
 
     def process(self, output: list[str]) -> SyncState:
-        mirrors: dict[str, Synced] = {}
+        brought: dict[str, str] = {}
         units = []
         for line in output:
             match line.split():
-                case ["state", name, configuration, lacking, days]:
-                    ago = None if days == "never" else max(int(days), 0)
-                    mirrors[name] = Synced(configuration, int(lacking), ago)
+                case ["state", name, configuration]:
+                    brought[name] = configuration
                 case ["unit", name]:
                     units.append(name)
-        return SyncState(mirrors, tuple(units))
+        return SyncState(brought, tuple(units))
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """How the syncs of a mirror went, for people.
+
+    `lacking` counts the files that the last one could not get or prove; `days` is how long ago
+    one last lacked nothing, MOST_DAYS for that and more, None for never. `progress` is how far
+    the present one is, "" for none.
+    """
+
+    lacking: int = 0
+    days: int | None = None
+    progress: str = ""
+
+
+class SyncAgeFact(FactBase[dict[str, Synced]]):
+    """Observe how the syncs of a host went. It changes by itself, and no plan rests on it."""
+
+    title = "ages of the syncs below"
+    decides = False
+
+    def command(self, states: str, unit: str) -> str:
+        return (
+            f"now=$(date +%s) || exit 1; for d in {shlex.quote(states)}/*/; do "
+            'd=${d%/}; n=${d##*/}; [ -d "$d" ] || continue; g=never; l=0; p=; '
+            's=$(stat -c %Y "$d/good" 2>/dev/null) && g=$(( (now - s) / 86400 )) && '
+            f'{{ [ "$g" -lt {MOST_DAYS} ] || g={MOST_DAYS}; }}; '
+            'read -r c l 2>/dev/null <"$d/outcome" || l=0; '
+            f'a=$(systemctl show -P ActiveState {shlex.quote(unit)}@"$n".service 2>/dev/null); '
+            '[ "$a" != activating ] || p="; $(head -n 1 "$d/progress" 2>/dev/null)"; '
+            'echo "$n $l $g$p"; done'
+        )
+
+    @staticmethod
+    def default() -> dict[str, Synced]:
+        return {}
+
+    def process(self, output: list[str]) -> dict[str, Synced]:
+        found = {}
+        for line in output:
+            words, under_way, progress = line.partition(";")
+            name, lacking, days = words.split()
+            ago = None if days == "never" else max(int(days), 0)
+            said = (progress.strip() or "it begins") if under_way else ""
+            found[name] = Synced(int(lacking), ago, said)
+        return found

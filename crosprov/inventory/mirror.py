@@ -18,7 +18,7 @@ from crosprov.inventory.fields import (
     refusal,
 )
 from crosprov.inventory.section import Section
-from crosprov.mirror.presets import PRESETS
+from crosprov.mirror.presets import PRESETS, preset_of
 
 PresetName = Literal[
     "chromeos-localmirror",
@@ -26,7 +26,7 @@ PresetName = Literal[
     "chromeos-localmirror-private",
     "chromeos-binaries",
 ]
-_OF_A_PRESET = ("kind", "visibility", "store", "upstreams")  # a preset says these
+_OF_A_PRESET = ("kind", "visibility", "store")  # a preset says these
 
 
 class TreeOfPackages(Section):
@@ -173,7 +173,8 @@ class Mirror(Section):
     @model_validator(mode="after")
     def _filled_one_way(self) -> Mirror:
         if self.kind == "manual" and self.upstreams:
-            raise refusal("is manual, so it has no upstreams", "write kind: automatic")
+            hint = "take them out" if self.preset else "write kind: automatic"
+            raise refusal("is manual, so it has no upstreams", hint)
         if self.upstreams and not self.trees:
             message = "has upstreams and no trees, so nothing says which archives are needed"
             raise refusal(message, "write trees: [/srv/trees/portage-stable]")
@@ -181,6 +182,19 @@ class Mirror(Section):
             raise refusal("is manual, so it fetches nothing", "take source_uris out")
         if self.layout == "hashed" and self.folder is None:
             raise refusal("has layout hashed, which is made of links, in a bucket")
+        return self
+
+    @model_validator(mode="after")
+    def _read_by_whom(self) -> Mirror:
+        if self.folder is not None or self.preset is not None:
+            return self
+        known = preset_of(self.store)
+        if known is not None and known.visibility != self.visibility:
+            message = f"is {self.visibility}, and its bucket {known.bucket} is {known.visibility}"
+            raise refusal(message, f"write visibility: {known.visibility}")
+        if "visibility" not in self.model_fields_set:
+            message = "is in a bucket, where files get an ACL, and does not say who may read them"
+            raise refusal(message, "write visibility: private, or public")
         return self
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -84,7 +85,7 @@ class _Task:
         bucket = self._store.client.bucket(self._mirror.bucket)
         blob = bucket.blob(self._mirror.prefix + name)
         shown = f"{self._store.place}/{name}"
-        with worded("look up", shown, anonymous=False):
+        with self._worded("look up", shown):
             try:
                 blob.reload(timeout=_LIMITS)
             except answers.NotFound:
@@ -101,7 +102,7 @@ class _Task:
 
     def _entries(self, blob: Any, shown: str) -> dict[str, str] | str:
         """Read an ACL as roles by entity; `uniform` or `unseen` where there is none to be had."""
-        with worded("read the ACL of", shown, anonymous=False):
+        with self._worded("read the ACL of", shown):
             try:
                 blob.acl.reload(timeout=_LIMITS)
             except answers.BadRequest as error:
@@ -128,7 +129,7 @@ class _Task:
 
     def _change(self, name: str, blob: Any, found: dict[str, str], wrong: str) -> Repair:
         try:
-            with worded("change the ACL of", f"{self._store.place}/{name}", anonymous=False):
+            with self._worded("change the ACL of", f"{self._store.place}/{name}"):
                 _set(blob, found, public=self._mirror.public)
         except Fault as fault:
             return Repair(name, "wrong", f"{wrong}; {fault.sentence}", fault.hint)
@@ -143,6 +144,9 @@ class _Task:
             now = f"{wrong}; it was changed, and strangers still do not get it"
             return Repair(name, "wrong", now, "does the bucket forbid that objects are public?")
         return Repair(name, "repaired", f"{wrong}; now {_shown(roles_of(blob.acl))}")
+
+    def _worded(self, verb: str, what: str) -> AbstractContextManager[None]:
+        return worded(verb, what, anonymous=self._store.is_anonymous)
 
     def _is_open(self, name: str) -> bool:
         url = self._mirror.url(name)

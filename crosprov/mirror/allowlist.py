@@ -64,22 +64,34 @@ class Sorted:
     remarks: list[Remark] = field(default_factory=list)
 
 
-def read_allow_list(path: Path) -> AllowList:
-    """Read an allow-list; raises Fault when it cannot be read or is no TOML of this form."""
+def read_allow_list(path: Path, tree: Path | None = None) -> AllowList:
+    """Read an allow-list; raises Fault when it cannot be read or is no TOML of this form.
+
+    One that lies in the `tree` is named below it, as all places of a check are.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise Fault(f"the allow-list cannot be read: {said}", where=str(path)) from None
-    return parse_allow_list(text, str(path))
+    return parse_allow_list(text, str(path) if tree is None else _below(path, tree), str(path))
 
 
-def parse_allow_list(text: str, path: str) -> AllowList:
-    """Read the text of an allow-list; raises Fault when it is no TOML of this form."""
+def _below(path: Path, tree: Path) -> str:
+    full, top = path.resolve(), tree.resolve()
+    return str(full.relative_to(top) if full.is_relative_to(top) else full)
+
+
+def parse_allow_list(text: str, path: str, where: str | None = None) -> AllowList:
+    """Read the text of an allow-list; raises Fault when it is no TOML of this form.
+
+    `path` is how its places name it, `where` how a Fault does, if not the same.
+    """
+    where = where or path
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise Fault(f"the allow-list is no TOML: {error}", where=path) from None
+        raise Fault(f"the allow-list is no TOML: {error}", where=where) from None
     given = document.get("allow", [])
     others = sorted(set(document) - {"allow"})
     if others or not isinstance(given, list) or not all(isinstance(e, dict) for e in given):
@@ -87,7 +99,7 @@ def parse_allow_list(text: str, path: str) -> AllowList:
         raise Fault(
             f"the allow-list has another form: {what}",
             hint="begin each entry with [[allow]]",
-            where=path,
+            where=where,
         )
     lines = [text.count("\n", 0, found.start()) + 1 for found in _HEADER.finditer(text)]
     entries: list[Entry] = []

@@ -58,6 +58,18 @@ class Bucket:
         """Tell whether an upload found out that access to the bucket is uniform."""
         return self._uniform.is_set()
 
+    @property
+    def is_anonymous(self) -> bool:
+        """Tell whether no credentials were given."""
+        return self._anonymous
+
+    def may_create(self) -> bool:
+        """Ask Google whether these credentials may upload."""
+        wanted = ["storage.objects.create"]
+        with self._worded("ask for the rights in", self.place):
+            held = self._bucket.test_iam_permissions(wanted, timeout=_LIMITS, retry=self._retry)
+        return bool(held)
+
     def close(self) -> None:
         """Close the connections."""
         self.client.close()

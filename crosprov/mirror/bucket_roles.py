@@ -54,11 +54,18 @@ class Roles:
     """
 
     def __init__(
-        self, bucket: Any, place: str, *, public: bool, administrators: Collection[str] = ()
+        self,
+        bucket: Any,
+        place: str,
+        *,
+        public: bool,
+        administrators: Collection[str] = (),
+        anonymous: bool = False,
     ) -> None:
         self._bucket = bucket
         self._place = place
         self._public = public
+        self._anonymous = anonymous
         self._administrators = frozenset(administrators)
 
     def measures(self) -> Iterator[Measure]:
@@ -112,11 +119,11 @@ class Roles:
         kept = [binding for binding in policy.bindings if binding["members"]]
         kept += [{"role": role, "members": who} for role, who in sorted(wanted.items())]
         policy.bindings = kept
-        with worded("change the roles of", self._place, anonymous=False):
+        with worded("change the roles of", self._place, anonymous=self._anonymous):
             self._bucket.set_iam_policy(policy, timeout=LIMITS)
 
     def _policy(self) -> Any:
-        with worded("read the roles of", self._place, anonymous=False):
+        with worded("read the roles of", self._place, anonymous=self._anonymous):
             try:
                 return self._bucket.get_iam_policy(
                     requested_policy_version=_POLICY_VERSION, timeout=LIMITS
@@ -161,7 +168,7 @@ class Roles:
         return (CREATOR, VIEWER) if role in _WRITERS else None
 
     def _own_rights(self) -> Measure:
-        with worded("ask for the rights in", self._place, anonymous=False):
+        with worded("ask for the rights in", self._place, anonymous=self._anonymous):
             held = self._bucket.test_iam_permissions(list(_ASKED), timeout=LIMITS)
         verbs = [one.rpartition(".")[2] for one in _ASKED if one in held]
         may = " and ".join(verbs) or "neither create, delete nor update"

@@ -20,10 +20,11 @@ _ENFORCED = "enforced"
 class Settings:
     """Look at a bucket's settings, and change what is weak."""
 
-    def __init__(self, bucket: Any, place: str, *, public: bool) -> None:
+    def __init__(self, bucket: Any, place: str, *, public: bool, anonymous: bool = False) -> None:
         self._bucket = bucket
         self._place = place
         self._public = public
+        self._anonymous = anonymous
 
     def measures(self) -> Iterator[Measure]:
         """Say how the settings stand; one `unseen` when these credentials may not see them."""
@@ -56,7 +57,7 @@ class Settings:
             if look().state != "weak":
                 continue
             try:
-                with worded("change the settings of", self._place, anonymous=False):
+                with worded("change the settings of", self._place, anonymous=self._anonymous):
                     change()
                     self._bucket.patch(
                         timeout=LIMITS, if_metageneration_match=self._bucket.metageneration
@@ -66,7 +67,7 @@ class Settings:
                 self._reload()
 
     def _reload(self) -> bool:
-        with worded("look up", self._place, anonymous=False):
+        with worded("look up", self._place, anonymous=self._anonymous):
             try:
                 self._bucket.reload(timeout=LIMITS)
             except answers.Forbidden:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
 from crosprov.mirror.checkouts import bring
 from crosprov.mirror.mirrors import Mirror
 from crosprov.mirror.model import Fault, Tree
-from crosprov.mirror.presets import PRESETS, Kind, Visibility
+from crosprov.mirror.presets import PRESETS, Kind, Visibility, preset_of
 from crosprov.mirror.trees import open_tree
 
 
@@ -91,7 +91,7 @@ class Config:
             self.hashed,
             self.upstreams,
             self.source_uris,
-            [_plain(asdict(tree)) for tree in self.trees],
+            [plain(asdict(tree)) for tree in self.trees],
         ]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
@@ -140,7 +140,7 @@ class Config:
 def of_place(place: str) -> Config:
     """Make the configuration of a documented mirror by its name, or of a folder or bucket.
 
-    Raises Fault for anything else.
+    Other folders of a documented bucket are what the bucket is. Raises Fault for anything else.
     """
     preset = PRESETS.get(place)
     if preset is not None:
@@ -156,160 +156,28 @@ def of_place(place: str) -> Config:
     if known is not None:
         return of_place(known.name)
     if place.startswith("gs://"):
-        return Config(name=place, store=place.rstrip("/"))
+        bare = Config(name=place, store=place.rstrip("/"))
+        near = preset_of(place)
+        if near is None:
+            return bare
+        return replace(
+            bare, kind=near.kind, visibility=near.visibility, filled_by_us=near.filled_by_us
+        )
     if "/" in place or Path(place).is_dir():
         return Config(name=place, store=str(Path(place).absolute()))
-    near = get_close_matches(place, PRESETS, n=1)
+    alike = get_close_matches(place, PRESETS, n=1)
     raise Fault(
         f"{place} is no mirror",
-        hint=f"did you mean {near[0]}?"
-        if near
+        hint=f"did you mean {alike[0]}?"
+        if alike
         else f"name a folder, gs://bucket/prefix or one of {', '.join(PRESETS)}",
     )
 
 
-def read_config(path: Path) -> Config:
-    """Read the configuration of a mirror; raises Fault, which names the file and the key."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise Fault(f"the file cannot be read: {error.strerror}", where=str(path)) from None
-    except UnicodeDecodeError:
-        raise Fault("the file is not UTF-8 text", where=str(path)) from None
-    return parse_config(text, str(path))
-
-
-def parse_config(text: str, where: str) -> Config:
-    """Make a configuration of JSON; raises Fault."""
-    try:
-        given = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise Fault(f"this is no JSON: {error.msg}", where=f"{where}:{error.lineno}") from None
-    try:
-        return cast(Config, _read_file(given, ""))
-    except Fault as fault:
-        raise Fault(fault.sentence, hint=fault.hint, where=where) from None
-
-
-def written(config: Config) -> str:
-    """Write a configuration as JSON, without what is left at its default."""
-    bare = _plain(asdict(Config(name="", store="")))
-    told = _plain(asdict(config))
-    kept = {key: value for key, value in told.items() if bare.get(key) != value}
-    return json.dumps(kept, indent=2, ensure_ascii=False) + "\n"
-
-
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Turn a structure into what JSON has; what is None is left out."""
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items() if one is not None}
+        return {key: plain(one) for key, one in value.items() if one is not None}
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     return str(value) if isinstance(value, Path) else value
-
-
-# --- reading: a function for each key, which gives the value or raises Fault --------------------
-
-Read = Callable[[Any, str], Any]
-
-
-def _of(kind: type, what: str) -> Read:
-    def read(value: Any, key: str) -> Any:
-        if not isinstance(value, kind) or value == "":
-            raise Fault(f"{key} must be {what}")
-        return value
-
-    return read
-
-
-_text = _of(str, "text")
-_flag = _of(bool, "true or false")
-
-
-def _path(value: Any, key: str) -> Path:
-    if not isinstance(value, str) or not value.startswith("/"):
-        raise Fault(f"{key} must be an absolute path")
-    return Path(value)
-
-
-def _store(value: Any, key: str) -> str:
-    if not isinstance(value, str) or not value.startswith(("/", "gs://")):
-        raise Fault(f"{key} must be an absolute folder or gs://bucket/prefix")
-    return value
-
-
-def _number(least: int) -> Read:
-    def read(value: Any, key: str) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise Fault(f"{key} must be a whole number, {least} at least")
-        return value
-
-    return read
-
-
-def _choice(choices: Sequence[str]) -> Read:
-    def read(value: Any, key: str) -> str:
-        if value not in choices:
-            raise Fault(f"{key} must be {' or '.join(choices)}")
-        return str(value)
-
-    return read
-
-
-def _list(item: Read) -> Read:
-    def read(value: Any, key: str) -> tuple[Any, ...]:
-        if not isinstance(value, list):
-            raise Fault(f"{key} must be a list")
-        return tuple(item(one, f"{key}[{number}]") for number, one in enumerate(value))
-
-    return read
-
-
-def _table(make: Callable[..., Any], keys: Mapping[str, Read], needed: Sequence[str] = ()) -> Read:
-    def read(value: Any, key: str) -> Any:
-        if not isinstance(value, dict):
-            raise Fault(f"{key or 'the file'} must be a mapping")
-        before = f"{key}." if key else ""
-        for name in value:
-            if name not in keys:
-                near = get_close_matches(name, keys, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(keys)}"
-                raise Fault(f"{before}{name} is no key of a mirror's configuration", hint=hint)
-        for name in needed:
-            if name not in value:
-                raise Fault(f"{before}{name} is missing")
-        return make(**{name: keys[name](one, before + name) for name, one in value.items()})
-
-    return read
-
-
-def _tree(**given: Any) -> TreeSource:
-    if ("path" in given) == ("git" in given):
-        raise Fault("a tree must have exactly one of path and git")
-    if "branch" in given and "git" not in given:
-        raise Fault("a tree in a folder has no branch")
-    return TreeSource(**given)
-
-
-_LIMITS = {"bandwidth": _number(0), "parallel": _number(1), "per_upstream": _number(1)}
-_TREE = {"path": _path, "git": _text, "branch": _text, "public": _flag}
-_read_file = _table(
-    Config,
-    {
-        "name": _text,
-        "store": _store,
-        "kind": _choice(get_args(Kind)),
-        "visibility": _choice(get_args(Visibility)),
-        "upstreams": _list(_text),
-        "trees": _list(_table(_tree, _TREE)),
-        "source_uris": _flag,
-        "hashed": _flag,
-        "limits": _table(Limits, _LIMITS),
-        "credentials": _path,
-        "endpoint": _text,
-        "reading": _text,
-        "filled_by_us": _flag,
-        "state": _path,
-    },
-    ("name", "store"),
-)

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 
-from crosprov.mirror.commands import COMMANDS, Context
+from crosprov.mirror.commands import COMMANDS
+from crosprov.mirror.commands.answers import FAULT, Context, say_fault
 from crosprov.mirror.display import display
 from crosprov.mirror.model import Fault
 from crosprov.mirror.options import WRONG_USAGE, options_of
 from crosprov.mirror.selection import Inventories, WrongUsage
 
-FAULT, INTERRUPTED, TERMINATED, BROKEN_PIPE = 1, 130, 143, 141
+INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141
 
 
 class Terminated(KeyboardInterrupt):
@@ -45,9 +46,7 @@ def main(
         _say(f"{program} {given.command}: {error} (--help tells more)")
         return WRONG_USAGE
     except Fault as fault:
-        _say(f"error: {fault}")
-        if fault.hint:
-            _say(f"hint: {fault.hint}")
+        say_fault(_say, fault)
         return FAULT
     except Terminated:
         _say("ended by a signal; the next run goes on from here")

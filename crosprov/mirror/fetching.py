@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from crosprov.mirror.limits import Slots, Stopped
@@ -12,6 +13,7 @@ from crosprov.mirror.upstreams import Upstream
 
 ENOUGH = 8 << 20  # bytes that make a try count as progress, so that it does not count as a try
 _IN_A_ROW = 10  # files that an upstream could not give before it is left alone
+_MANY = 10  # files that an upstream lacked, and gave none, that make its address doubtful
 
 
 class Attempt(NamedTuple):
@@ -49,6 +51,8 @@ class Fetcher:
         self._stop = stop
         self._lock = threading.Lock()
         self._silent: dict[str, int] = {}  # files in a row that a host did not answer for
+        self._gave: Counter[str] = Counter()
+        self._lacked: Counter[str] = Counter()
 
     def fetch(self, part: Part, upstreams: Iterable[Upstream]) -> str:
         """Bring a part to its whole, proven, and name where it came from.
@@ -77,22 +81,34 @@ class Fetcher:
                 with self._slots.held(upstream.host, self._stop):
                     upstream.fetch(part)
                 part.prove()
-                self._note(upstream, True)
+                self._note(upstream, None)
                 return None
             except Broken as broken:
                 self._check_stop()
                 moved_on = part.done - begun_at >= ENOUGH
                 if not broken.passing or not (moved_on or pauses):
-                    self._note(upstream, broken.reason is not Reason.UNREACHABLE)
+                    self._note(upstream, broken)
                     return broken
                 pause = self._pauses[0] if moved_on and self._pauses else 0.0
                 self._stop.wait(max(broken.pause, pause if moved_on else pauses.pop(0)))
             self._check_stop()
 
-    def _note(self, upstream: Upstream, answered: bool) -> None:
+    def useless(self) -> Iterator[str]:
+        """Word which upstreams had nothing of what they were asked for."""
+        for name, count in sorted(self._lacked.items()):
+            if count >= _MANY and not self._gave[name]:
+                yield (
+                    f"{name} has none of the {count} files that it was asked for: is it the "
+                    "right address?"
+                )
+
+    def _note(self, upstream: Upstream, broken: Broken | None) -> None:
+        answered = broken is None or broken.reason is not Reason.UNREACHABLE
         with self._lock:
             before = self._silent.get(upstream.host, 0)
             self._silent[upstream.host] = 0 if answered else before + 1
+            self._gave[upstream.name] += broken is None
+            self._lacked[upstream.name] += broken is not None and broken.reason is Reason.LACKS
 
     def _check_stop(self) -> None:
         if self._stop.is_set():

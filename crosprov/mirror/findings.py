@@ -96,17 +96,18 @@ def to_text(report: Report) -> str:
 
 
 def _summary(report: Report) -> str:
-    looked = f"{_several(report.ebuilds, 'ebuild')} and {_several(report.files, 'file')}"
+    looked = f"{several(report.ebuilds, 'ebuild')} and {several(report.files, 'file')}"
     if not report.findings:
         found = "nothing found"
     else:
         each = ", ".join(f"{count} {rule}" for rule, count in report.count().items())
-        found = f"{_several(len(report.findings), 'finding')} ({each})"
+        found = f"{several(len(report.findings), 'finding')} ({each})"
     excused = f", {len(report.excused)} allowed" if report.excused else ""
     return f"{report.tree}: {looked}: {found}{excused}"
 
 
-def _several(count: int, thing: str) -> str:
+def several(count: int, thing: str) -> str:
+    """Write a count with its noun."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 

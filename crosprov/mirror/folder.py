@@ -90,6 +90,10 @@ class Folder:
             if not is_own:
                 ready.unlink(missing_ok=True)
 
+    def may_create(self) -> bool:
+        """Tell whether this account may make files in the folder."""
+        return os.access(self.place, os.W_OK | os.X_OK)
+
     def _publish(self, name: str, ready: Path) -> Stored:
         with open(ready, "rb") as file:
             os.fchmod(file.fileno(), 0o444)

@@ -26,6 +26,7 @@ class Bandwidth:
         self._clock = clock
         self._lock = threading.Lock()
         self._free_at = clock()
+        self._whole = Slots(1)
 
     def take(self, count: int) -> None:
         """Wait until these bytes may pass; raises Stopped."""
@@ -38,6 +39,18 @@ class Bandwidth:
                 self._stop.wait(wait)
         if self._stop.is_set():
             raise Stopped
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Hold all of the rate in a block, for a program that keeps to it; raises Stopped.
+
+        What the program brought has to be taken afterwards, so that others make room for it.
+        """
+        if not self.rate:
+            yield
+            return
+        with self._whole.held("", self._stop):
+            yield
 
     def piece(self, most: int) -> int:
         """Choose how many bytes to read at once, so that a low limit is felt evenly."""

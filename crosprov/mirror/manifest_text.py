@@ -30,6 +30,7 @@ def local_entries(folder: Path, algorithms: Iterable[str]) -> Iterator[tuple[str
     """Measure what a Manifest that is not thin lists beside archives (GLEP 44, file types).
 
     AUX are the files below `files`, named from there, EBUILD the ebuilds, MISC all others.
+    Raises Fault for a name that no line of a Manifest can hold.
     """
     chosen = tuple(algorithms)
     for path in sorted(folder.rglob("*")):
@@ -37,11 +38,23 @@ def local_entries(folder: Path, algorithms: Iterable[str]) -> Iterator[tuple[str
         hidden = any(part.startswith(".") for part in name.parts)
         if hidden or name.parts[0] in _NOT_LISTED or not path.is_file():
             continue
+        _check_can_be_written(name.as_posix(), path)
         if name.parts[0] == "files":
             yield "AUX", measure_file(path, chosen, name.relative_to("files").as_posix())
         elif len(name.parts) == 1:
             tag = "EBUILD" if path.suffix == ".ebuild" else "MISC"
             yield tag, measure_file(path, chosen)
+
+
+def _check_can_be_written(name: str, path: Path) -> None:
+    """Raise Fault for a name that readers would take apart, or for something else (GLEP 74)."""
+    if not name.isprintable() or " " in name or "\\" in name:
+        raise Fault(
+            "the file's name cannot stand in a Manifest: it has white space, a backslash, or what "
+            "is no text",
+            hint="rename it, and what the ebuild says of it",
+            where=repr(str(path)),
+        )
 
 
 def read_bytes(path: Path) -> bytes:

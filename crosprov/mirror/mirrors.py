@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from crosprov.mirror.model import Fault
-from crosprov.mirror.presets import HOSTS, Kind, Preset
+from crosprov.mirror.presets import HOSTS, Kind
 from crosprov.mirror.stores import Store, open_store
 from crosprov.mirror.uris import address
 
@@ -44,23 +44,6 @@ class Mirror:
                 f"files are to get the ACL {self.acl}",
                 hint=f"{self.wanted_acl} is the one that fits; leave the ACL out to get it",
             )
-
-    @classmethod
-    def of_preset(
-        cls, preset: Preset, *, credentials: Path | None = None, endpoint: str | None = None
-    ) -> Mirror:
-        """Make a mirror of one that is documented."""
-        return cls(
-            name=preset.name,
-            store=preset.store,
-            public=preset.public,
-            kind=preset.kind,
-            reading=preset.address if preset.address.startswith("http") else None,
-            acl=preset.acl,
-            filled_by_us=preset.filled_by_us,
-            credentials=credentials,
-            endpoint=endpoint,
-        )
 
     @property
     def in_bucket(self) -> bool:

@@ -22,14 +22,18 @@ def needs_of(trees: Sequence[Tree], *, source_stale: bool = True) -> Needs:
     metadata is missing or no longer true are sourced, which runs the trees' own shell code.
     Raises Fault when a folder is no tree, and Conflict when one name has two contents.
     """
+    with _no_collection():
+        return _needs_of(trees, source_stale)
+
+
+def _needs_of(trees: Sequence[Tree], source_stale: bool) -> Needs:
     known = {read_layout(tree.path).name: tree.path for tree in trees}
     union = Union()
     remarks: list[Remark] = []
     lines: dict[str, Archive] = {}
     for tree in trees:
         survey = Survey(lineage_of(tree, known), union, lines)
-        with _no_collection():
-            survey.walk()
+        survey.walk()
         survey.settle(source=source_stale)
         remarks.extend(survey.remarks)
     needs = union.needs()

@@ -32,6 +32,8 @@ def read_back(
         reading = read_anonymously(url, archive, waits)
         if mirror.public:
             proofs.append(_proven_public(store, archive, reading))
+        elif not mirror.in_bucket and reading.outcome == "same":
+            remarks.append(f"{reading.sentence} to this machine; to whom else is up to its server")
         elif _proves_private(store, archive, reading):
             proofs.append(f"without credentials {reading.sentence}")
         else:

@@ -64,8 +64,11 @@ def _protect_bucket(
         raise Fault(f"{opened.place} is no bucket")
     bucket = opened.client.bucket(mirror.bucket)
     place = f"gs://{mirror.bucket}"
-    settings = Settings(bucket, place, public=mirror.public)
-    roles = Roles(bucket, place, public=mirror.public, administrators=administrators)
+    anonymous = opened.is_anonymous
+    settings = Settings(bucket, place, public=mirror.public, anonymous=anonymous)
+    roles = Roles(
+        bucket, place, public=mirror.public, administrators=administrators, anonymous=anonymous
+    )
     before = (*settings.measures(), *roles.measures())
     if not change:
         return Protection(mirror.name, before)

@@ -11,15 +11,18 @@ from crosprov.mirror.findings import Finding
 from crosprov.mirror.measuring import measure, measure_file
 from crosprov.mirror.mirrors import Mirror
 from crosprov.mirror.model import Archive, Fault, Needs
+from crosprov.mirror.policy.rules import OWN_FORMAT, OWN_LAYOUT
 from crosprov.mirror.proof import read_back
 from crosprov.mirror.readback import WAITS, everybody_reads
 from crosprov.mirror.renaming import next_name
 from crosprov.mirror.stores import Exists, Store, Stored
 
+_FOR_OWN = frozenset({OWN_FORMAT.id, OWN_LAYOUT.id})
+
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Say what is on the mirror now.
+    """Say what is on the mirror now, or after a dry run what would be.
 
     `where` is the file's place in the store, `address` where its users read it, if that is
     known. `was_there` says that the mirror had the same content before. `access` is the ACL
@@ -38,13 +41,18 @@ class Published:
 
 
 class Objections(Fault):
-    """The policy is against a file; `findings` say why, one for each rule."""
+    """The policy is against a file; `findings` say why, one for each rule.
 
-    def __init__(self, name: str, findings: Sequence[Finding]) -> None:
+    `guessed` says that nobody said whose archive it is.
+    """
+
+    def __init__(self, name: str, findings: Sequence[Finding], *, guessed: bool = False) -> None:
         sentences = "; ".join(f"{one.sentence} [{one.rule}]" for one in findings)
+        hints = [one.hint for one in findings]
+        if guessed and any(one.rule in _FOR_OWN for one in findings):
+            hints.append("if somebody else made it so, say that with --foreign")
         super().__init__(
-            f"{name} was not published: {sentences}",
-            hint="; ".join(dict.fromkeys(one.hint for one in findings)),
+            f"{name} was not published: {sentences}", hint="; ".join(dict.fromkeys(hints))
         )
         self.findings = tuple(findings)
 
@@ -53,14 +61,10 @@ class Taken(Fault):
     """Another content has the name; `other` describes it."""
 
     def __init__(self, where: str, archive: Archive, other: Archive, free: str) -> None:
-        both = (
-            f"{algorithm} {archive.hashes[algorithm]} ({archive.size} bytes) here, {digest} "
-            f"({other.size} bytes) there"
-            for algorithm, digest in other.hashes.items()
-            if algorithm in archive.hashes
-        )
+        one = next(iter(other.hashes))
         super().__init__(
-            f"another file has the name {archive.name} already: {', '.join(both)}",
+            f"another file has the name {archive.name} already: {archive.size} bytes with {one} "
+            f"{archive.hashes[one]} here, {other.size} bytes with {other.hashes[one]} there",
             hint=f"a mirror never changes a file: publish this one as {free}",
             where=where,
         )
@@ -79,18 +83,47 @@ def publish(
     judge: admission.Judge = admission.judge,
     store: Store | None = None,
     waits: Sequence[float] = WAITS,
+    dry_run: bool = False,
 ) -> Published:
     """Put a file on a mirror, for ever, under its own name or another.
 
     The checks come first. `needs` are what trees say of the file: when one does, its hashes
     have to fit. `own` says whether the archive is one's own, to which the rules for its content
     apply; None judges by the trees. `allowed` names rules that do not count this time.
-    `store` is the mirror's, when it is open already.
+    `store` is the mirror's, when it is open already. With `dry_run` all is checked, and a file
+    that is not there yet stays away.
 
     The same content under the name is success. Raises Objections, Taken, and Fault for whatever
     else a person must mend; a Fault after the upload says that the file is there.
     """
-    name = name or file.name
+    archive = _admitted(file, mirror, needs, name or file.name, own, allowed, judge)
+    _refuse_leak(mirror, archive)
+    store = store or mirror.open()
+    was_there = _is_there(store, archive)
+    proofs: tuple[str, ...] = ()
+    if dry_run and not was_there:
+        remarks = _doubts(store)
+    else:
+        if not was_there:
+            _upload(store, file, archive)
+        proofs, remarks = read_back(store, mirror, archive, waits)
+    where = f"{store.place}/{archive.name}"
+    access = _access(store, mirror, was_there)
+    return Published(
+        mirror.name, where, mirror.url(archive.name), archive, was_there, access, proofs, remarks
+    )
+
+
+def _admitted(
+    file: Path,
+    mirror: Mirror,
+    needs: Needs | None,
+    name: str,
+    own: bool | None,
+    allowed: Collection[str],
+    judge: admission.Judge,
+) -> Archive:
+    """Measure a file that the mirror may take under a name; raises Fault for any other."""
     admission.check_mirror(mirror)
     admission.check_name(name)
     need = admission.need_of(needs, name)
@@ -105,16 +138,8 @@ def publish(
         one for one in judge(file, name, mirror.name, owners, one_s_own) if one.rule not in allowed
     ]
     if findings:
-        raise Objections(name, findings)
-    _refuse_leak(mirror, archive)
-    store = store or mirror.open()
-    was_there = _put(store, file, archive)
-    proofs, remarks = read_back(store, mirror, archive, waits)
-    where = f"{store.place}/{name}"
-    access = _access(store, mirror, was_there)
-    return Published(
-        mirror.name, where, mirror.url(name), archive, was_there, access, proofs, remarks
-    )
+        raise Objections(name, findings, guessed=own is None)
+    return archive
 
 
 def _refuse_leak(mirror: Mirror, archive: Archive) -> None:
@@ -128,21 +153,33 @@ def _refuse_leak(mirror: Mirror, archive: Archive) -> None:
     )
 
 
-def _put(store: Store, file: Path, archive: Archive) -> bool:
-    """Upload a file unless its content is there, and tell whether it was; raises Taken."""
+def _is_there(store: Store, archive: Archive) -> bool:
+    """Tell whether a file's content is there under its name; raises Taken for another."""
     stored = store.find(archive.name)
-    if stored is not None:
-        other = _described(store, stored, archive)
-        if _differ(archive, other):
-            raise _taken(store, archive, other)
-        return True
+    if stored is None:
+        return False
+    other = _described(store, stored, archive)
+    if _differ(archive, other):
+        raise _taken(store, archive, other)
+    return True
+
+
+def _upload(store: Store, file: Path, archive: Archive) -> None:
+    """Upload a file; raises Taken when another one was faster."""
     try:
         store.create(archive.name, file, archive)
     except Exists as exists:
         if exists.stored is None:
             raise
         raise _taken(store, archive, _described(store, exists.stored, archive)) from None
-    return False
+
+
+def _doubts(store: Store) -> tuple[str, ...]:
+    """Say what a dry run can know of an upload that would be refused."""
+    may_create = getattr(store, "may_create", None)
+    if may_create is None or may_create():
+        return ()
+    return (f"it would be refused: whoever runs this may not create files in {store.place}",)
 
 
 def _described(store: Store, stored: Stored, archive: Archive) -> Archive:

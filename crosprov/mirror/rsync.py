@@ -48,9 +48,11 @@ class Rsync:
         folder.mkdir(mode=0o700)
         try:
             listed = f"{self._folder}{name}"
-            status, said = self._run(program, listed, folder, bandwidth)
+            with bandwidth.whole():
+                status, said = self._run(program, listed, folder, bandwidth)
             found = folder / listed
             if status == 0 and found.is_file():
+                bandwidth.take(found.stat().st_size)
                 os.replace(found, target)
                 return target
             is_none = status == _PARTIAL and "No such file" in said

@@ -11,8 +11,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from crosprov.mirror.config import Config, TreeSource, of_place, read_config
+from crosprov.mirror.config import Config, TreeSource, of_place
+from crosprov.mirror.config_file import read_config
 from crosprov.mirror.model import Fault
+from crosprov.mirror.presets import preset_of
 
 Inventories = Callable[[Path, str], AbstractContextManager[Config]]
 """Give the configuration of a mirror of an inventory, for the time of a block."""
@@ -47,12 +49,14 @@ def chosen(
         if inventories is None:
             raise WrongUsage("an inventory is read by `crosprov mirror`; name --config or a place")
         with inventories(Path(words[0]), words[1]) as config:
-            yield _overridden(config, given)
+            yield _overridden(_as_said(config, given, known=True), given)
         return
     if file is not None:
-        yield _overridden(read_config(file), given)
+        yield _overridden(_as_said(read_config(file), given, known=True), given)
     elif words:
-        yield _overridden(_with_state(of_place(words[0])), given)
+        config = of_place(words[0])
+        known = config.store.startswith("gs://") and preset_of(config.store) is not None
+        yield _overridden(_with_state(_as_said(config, given, known=known)), given)
     else:
         yield _overridden(Config(name="trees", store="/nonexistent"), given)
 
@@ -84,6 +88,26 @@ def _overridden(config: Config, given: argparse.Namespace) -> Config:
     if config.credentials is not None and not config.credentials.is_file():
         raise Fault("there is no such credentials file", where=str(config.credentials))
     return config
+
+
+def _as_said(config: Config, given: argparse.Namespace, *, known: bool) -> Config:
+    """Take who may read a mirror from the options, where nothing else says so.
+
+    A bucket's files get an ACL by that, so that it is asked for and never guessed.
+    """
+    said = vars(given)
+    visibility = said.get("visibility")
+    if known:
+        if visibility not in (None, config.visibility):
+            raise WrongUsage(f"the mirror {config.name} is {config.visibility} in any case")
+        return config
+    if visibility is None:
+        if "visibility" in said and config.store.startswith("gs://"):
+            raise WrongUsage(
+                f"nothing says who may read {config.store}: add --visibility public, or private"
+            )
+        return config
+    return replace(config, visibility=visibility)
 
 
 def _with_state(config: Config) -> Config:

@@ -135,6 +135,7 @@ class _Run:
             )
             crew = Crew(tools, tally, self.events)
             crew.work([*self.missing, *self.doubtful], options.workers)
+            tally.remarks += tools.fetcher.useless()
             if options.hashed:
                 crew.arrange(self._present())
         return tally
@@ -174,7 +175,7 @@ class _Run:
         waiting = dict(self.needs)
         for proof in self.ledger.proofs():
             if not self.listing:
-                raise _not_mounted(self.store.place)
+                raise _not_mounted(self.store.place, self.ledger.path)
             need, stored = waiting.get(proof.name), self.listing.get(proof.name)
             if need is None or stored is None or not holds(proof, stored):
                 continue
@@ -226,10 +227,10 @@ def _kept(report: Report, state: Path) -> Report:
     return report
 
 
-def _not_mounted(place: str) -> Fault:
+def _not_mounted(place: str, ledger: Path) -> Fault:
     return Fault(
         "the mirror is empty, and the ledger knows of files in it",
-        hint="mount its disk; to begin anew on purpose, remove the ledger",
+        hint=f"mount its disk; to begin anew on purpose, remove {ledger}",
         where=place,
     )
 

@@ -79,7 +79,8 @@ def read_layout(path: Path) -> Layout:
     _check_is_tree(path)
     keys = _read_keys(path / "metadata" / "layout.conf")
     named = _read_text(path / "profiles" / "repo_name").split()
-    name = named[0] if named else keys.get("repo-name", "") or path.resolve().name
+    # Two copies of a tree can be told apart by layout.conf (portage(5)), and ChromiumOS's are.
+    name = keys.get("repo-name", "") or (named[0] if named else path.resolve().name)
     return Layout(
         name=name,
         masters=tuple(keys.get("masters", "").split()),
@@ -170,9 +171,11 @@ def _check_is_tree(path: Path) -> None:
     if (path / "profiles").is_dir() or (path / "metadata" / "layout.conf").is_file():
         return
     inner = sorted(folder.parent.name for folder in path.glob("*/profiles") if folder.is_dir())
+    outer = next((one for one in path.resolve().parents if (one / "profiles").is_dir()), None)
+    hint = f"it lies in a tree, name that: {outer}" if outer else None
     raise Fault(
         "this folder is no tree of ebuilds: it has neither profiles nor metadata/layout.conf",
-        hint=f"it holds trees, name them one by one: {', '.join(inner[:5])}" if inner else None,
+        hint=f"it holds trees, name them one by one: {', '.join(inner[:5])}" if inner else hint,
         where=str(path),
     )
 

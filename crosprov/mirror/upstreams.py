@@ -165,6 +165,8 @@ class StoreUpstream(_Arranged):
 
     def fetch(self, part: Part) -> None:
         """Copy a file from where the layout has it."""
+        if self.name.startswith("/") and not Path(self.name).is_dir():
+            raise Broken(Reason.UNREACHABLE, "there is no such folder")
         paths = self.paths(part, self._layout)
         _first(paths, lambda path: _copy(self._store, path, part))
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from pyinfra import host
 
-from crosprov.facts.mirrors import MOST_DAYS, Synced, SyncFact, SyncState
+from crosprov.facts.mirrors import MOST_DAYS, SyncAgeFact, Synced, SyncFact, SyncState
 from crosprov.operations.effects import effects
 from crosprov.operations.note import PROGRESS, Commands, Note, Noted
 from crosprov.operations.operation import operation
@@ -20,7 +20,8 @@ _WITHIN = 86_400.0  # seconds for a first sync; one that takes longer goes on wi
 _OLD = 2  # days without a good sync that are worth a word
 
 # The service does the work, so that it is confined, and goes on when the controller goes away.
-# One that was under way with another configuration is waited for first.
+# One that was under way with another configuration is waited for first. Who follows it keeps other
+# runs away from the host, so nobody does for a controller that has gone.
 _FOLLOW = """\
 u={unit} d={state} c={configuration}
 under_way() {{
@@ -30,6 +31,7 @@ under_way() {{
 follow() {{
   while under_way; do
     said=$(cat "$d/progress" 2>/dev/null) && [ -n "$said" ] && progress "$said"
+    listened || exit 1
     sleep 1
   done
 }}
@@ -57,6 +59,12 @@ def sync_state() -> SyncState:
     return host.get_fact(SyncFact, states=STATES, units=UNITS)
 
 
+def sync_age(name: str) -> Synced:
+    """Give how the syncs of a mirror of the current host went, for people only."""
+    ages = host.get_fact(SyncAgeFact, states=STATES, unit="crosprov-mirror")
+    return ages.get(name, Synced())
+
+
 @operation
 def first_sync(name: str, /, *, configuration: str) -> Commands:
     """Make a mirror's service have synced what the inventory says, and follow it.
@@ -64,18 +72,18 @@ def first_sync(name: str, /, *, configuration: str) -> Commands:
     `configuration` names what shall be brought. A sync that could not get some files has ended
     all the same: what is lacking is told as a notice, and tried again by the timer.
     """
-    seen = sync_state().mirrors.get(name, Synced())
-    if seen.configuration == configuration:
+    seen = sync_age(name)
+    brought = sync_state().brought.get(name)
+    if brought == configuration:
         _tell(name, seen)
         return
-    effects().about[f"mirror {name}"] = "not synced yet" if not seen.configuration else (
-        "not synced since its configuration changed"
-    )  # fmt: skip
+    told = "not synced since its configuration changed" if brought else "not synced yet"
+    effects().about[f"mirror {name}"] = told + _under_way(seen)
     note = Note(
         kind="sync",
         name=name,
         action=Action.RUN,
-        before={"synced": "another configuration"} if seen.configuration else {},
+        before={"synced": "another configuration"} if brought else {},
         after={"synced": f"configuration {configuration}"},
         unknown=("what it fetches: the trees on the host tell that",),
         within=_WITHIN,
@@ -120,9 +128,8 @@ def only_syncs(names: Collection[str], /) -> Commands:
 
 def _tell(name: str, seen: Synced) -> None:
     """Say in the host's status how old the last good sync is, and what is lacking."""
-    effects().about[f"mirror {name}"] = _age(seen) + (
-        f", {_files(seen.lacking)} lacking" if seen.lacking else ""
-    )
+    lacking = f", {_files(seen.lacking)} lacking" if seen.lacking else ""
+    effects().about[f"mirror {name}"] = _age(seen) + lacking + _under_way(seen)
     service = f"crosprov-mirror@{name}.service"
     if seen.lacking:
         effects().notices.append(
@@ -145,6 +152,10 @@ def _age(seen: Synced) -> str:
     if seen.days >= MOST_DAYS:
         days = f"{seen.days} or more days"
     return f"good sync {days} ago"
+
+
+def _under_way(seen: Synced) -> str:
+    return f"; under way: {seen.progress}" if seen.progress else ""
 
 
 def _files(count: int) -> str:

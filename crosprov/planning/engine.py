@@ -71,6 +71,7 @@ class Drawing:
     changes: list[Change] = field(default_factory=list)
     asked: dict[str, str] = field(default_factory=dict)  # command -> the fact, in words
     missing: list[str] = field(default_factory=list)
+    idle: set[str] = field(default_factory=set)  # commands whose answers decide nothing
     notices: list[str] = field(default_factory=list)
     about: dict[str, str] = field(default_factory=dict)
 
@@ -85,6 +86,7 @@ class _Connector(BaseConnector):
     answers: Answers
     drawing: Drawing
     asking: str | None = None
+    decides: bool = True
     failed: str | None = None
 
     @staticmethod
@@ -101,6 +103,8 @@ class _Connector(BaseConnector):
             )
         line = _shell_line(command, arguments) if arguments else str(command)
         self.drawing.asked.setdefault(line, self.asking)
+        if not self.decides:
+            self.drawing.idle.add(line)
         answer = self.answers.get(line)
         if answer is None:
             self.drawing.missing.append(line)
@@ -201,13 +205,16 @@ def _label_facts(host: Host, connector: _Connector) -> None:
     get_fact = host.get_fact
 
     def labelled(fact: type[FactBase[Any] | ShortFactBase[Any]], *args: Any, **kwargs: Any) -> Any:
-        outer, connector.asking = connector.asking, _words(fact, args, kwargs)
+        outer = connector.asking, connector.decides
+        connector.asking, connector.decides = (
+            _words(fact, args, kwargs), getattr(fact, "decides", True),
+        )  # fmt: skip
         try:
             if fact.__module__.startswith("crosprov.facts") and not _wrapped(host):
                 return _own_fact(connector, fact, args, kwargs)
             return get_fact(fact, *args, **kwargs)
         finally:
-            connector.asking = outer
+            connector.asking, connector.decides = outer
 
     host.get_fact = labelled  # type: ignore[method-assign,assignment]
 

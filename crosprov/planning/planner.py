@@ -133,6 +133,7 @@ def _plan(
     observed = (
         Observation(fact=fact, command=command, digest=answers[command].digest)
         for command, fact in drawing.asked.items()
+        if command not in drawing.idle
     )
     return HostPlan(
         host=model.name,

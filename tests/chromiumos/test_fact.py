@@ -139,11 +139,11 @@ def test_who_listens_on_the_port_is_named(root: Path, family: socket.AddressFami
             other.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
         except OSError:
             pytest.skip("no such addresses here")
-        other.listen()
         port = other.getsockname()[1]
+        assert ask(root, port=port).listeners == ()  # bound, so that nobody else may listen
+        other.listen()
         (listener,) = ask(root, port=port).listeners
     assert listener.program == Path("/proc/self/comm").read_text().strip()
-    assert ask(root, port=port).listeners == ()
 
 
 def test_files_that_shall_be_there_are_looked_for(root: Path) -> None:

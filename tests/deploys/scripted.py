@@ -208,10 +208,13 @@ class ScriptedHost:
         return {"build": build, "missing": missing}
 
     def _syncs(self, _: str, command: str) -> str:
-        lines = [f"state {name} {c} {n} {days}" for name, (c, n, days) in self.syncs.items()]
+        lines = [f"state {name} {c}" for name, (c, _, _) in self.syncs.items()]
         units = (path.partition("crosprov-mirror@")[2] for path in self.paths)
         names = [unit.removesuffix(".service") for unit in units if unit.endswith(".service")]
         return "".join(f"{line}\n" for line in [*lines, *(f"unit {name}" for name in names)])
+
+    def _ages(self, _: str, command: str) -> str:
+        return "".join(f"{name} {n} {days}\n" for name, (_, n, days) in self.syncs.items())
 
     def _tree(self, name: str, command: str) -> str:
         return "same\n" if name in self.paths else ""
@@ -224,6 +227,7 @@ class ScriptedHost:
             "builds staged by the dev server on port": ScriptedHost._builds,
             "tree": ScriptedHost._tree,
             "syncs of the mirrors below": ScriptedHost._syncs,
+            "ages of the syncs below": ScriptedHost._ages,
             "unit": ScriptedHost._unit,
             "job": ScriptedHost._job,
             "state of the DUT": ScriptedHost._dut,

@@ -10,7 +10,7 @@ import pytest
 
 from crosprov import wheelhouse
 from crosprov.inventory.mirror import PresetName
-from crosprov.mirror.config import parse_config
+from crosprov.mirror.config_file import parse_config
 from crosprov.mirror.presets import PRESETS
 from crosprov.wheels import MIRROR
 from tests.deploys import labs

@@ -134,6 +134,17 @@ def test_a_file_that_is_a_directory(tmp_path: Path) -> None:
         load_lab(tmp_path)
 
 
+def test_a_documented_mirror_is_filled_from_upstreams_of_one_s_own() -> None:
+    mirror = lab_of("""
+        lab: l
+        mirrors:
+          gentoo: {preset: chromeos-mirror/gentoo, upstreams: [https://example.com], trees: [/t]}
+        hosts: {a: {docker: {}}}
+        """).mirrors["gentoo"]
+    assert mirror.store == "gs://chromeos-mirror/gentoo/distfiles"
+    assert mirror.upstreams == ("https://example.com",) and mirror.synced
+
+
 def test_a_file_that_is_not_text(tmp_path: Path) -> None:
     path = tmp_path / "lab.yml"
     path.write_bytes(b"lab: l\nhosts: \xff\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -20,8 +21,11 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 MIRROR, DEV = "mirror1", "dev1"  # the dev host is the upstream, too
 STORE, TREE = "/srv/mirror/gentoo/distfiles", "/srv/trees/one"
 SERVICE = "crosprov-mirror@gentoo.service"
+OTHER, OTHER_SERVICE = "/srv/mirror/other", "crosprov-mirror@other.service"
 SERVED = "http://10.0.0.6/gentoo/distfiles"
 FILES = {"foo-1.tar.xz": bytes(range(256)) * 4096, "bar%2F-2.tar.gz": b"bar" * 999}
+LARGE = {"large-1.tar.xz": bytes(range(250)) * 4000}
+RSYNCD = "[files]\npath = /srv/up\nuse chroot = no\n"
 
 LAB = f"""
 lab: NAME
@@ -32,20 +36,36 @@ mirrors:
     trees: [{TREE}]
     store: {STORE}
     layout: hashed
+  other:
+    kind: automatic
+    upstreams: [rsync://10.0.0.7/files]
+    trees: [{{git: git://10.0.0.7/tree, branch: main}}]
+    store: {OTHER}
   secret: {{kind: manual, visibility: private, store: /srv/mirror/secret}}
 hosts:
   {MIRROR}:
     ssh: {{host: 10.0.0.6}}
-    mirror: {{serves: [gentoo, secret]}}
+    mirror: {{serves: [gentoo, other, secret]}}
   {DEV}:
     ssh: {{host: 10.0.0.7}}
+    common: {{packages: [git, rsync]}}
     dev_server: {{mirrors: {MIRROR}, make_conf: /root/make.conf}}
 """
+
+COMMIT = (
+    "cd /srv/git/tree && git init -q -b main && git add . && "
+    "git -c user.name=a -c user.email=a@example.com commit -q -m one"
+)
+SERVERS = {
+    "upstream": "python3 -m http.server -d /srv/up 8000",
+    "files": "rsync --daemon --no-detach",
+    "trees": "git daemon --export-all --base-path=/srv/git",
+}
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A dev host that is an upstream with two files, and a mirror that shall have them."""
+    """A dev host that is all upstreams and holds a tree, and a host that shall have the files."""
     folder = tmp_path_factory.mktemp("mirror")
     with booted(folder, LAB) as one:
         one.must(DEV, "echo 'USE=\"-x\"' >/root/make.conf")
@@ -53,14 +73,15 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         assert done.returncode == 0, told(done)
         distfiles = folder / "up" / "distfiles"
         distfiles.mkdir(parents=True)
-        for name, content in FILES.items():
+        for name, content in {**FILES, **LARGE}.items():
             (distfiles / name).write_bytes(content)
         send(one, DEV, folder / "up", "/srv/up")
         send(one, MIRROR, write_tree(folder / "tree", FILES), TREE)
-        one.must(
-            DEV,
-            "systemd-run --collect --unit upstream python3 -m http.server -d /srv/up 8000",
-        )
+        send(one, DEV, folder / "tree", "/srv/git/tree")
+        one.must(DEV, f"printf %s '{RSYNCD}' >/etc/rsyncd.conf")
+        one.must(DEV, COMMIT)
+        for unit, command in SERVERS.items():
+            one.must(DEV, f"systemd-run --collect --unit {unit} {command}")
         until(lambda: one.ssh(DEV, "curl -sf http://127.0.0.1:8000/ -o /dev/null").returncode == 0)
         first = one.crosprov("apply", "--yes")
         assert first.returncode == 0, told(first)
@@ -91,11 +112,17 @@ def changes(lab: Lab) -> list[str]:
     ]
 
 
-def about(lab: Lab) -> dict[str, str]:
+def about(lab: Lab, status: int = 0) -> dict[str, str]:
+    """Give what the status of the mirror host tells."""
     done = lab.crosprov("status", "--format", "json", "--limit", MIRROR)
-    assert done.returncode == 0, told(done)
+    assert done.returncode == status, told(done)
     found: dict[str, str] = json.loads(done.stdout)["hosts"][0]["about"]
     return found
+
+
+def starts(lab: Lab) -> int:
+    """Count how often the mirror's service was started."""
+    return int(lab.must(MIRROR, f"journalctl -o cat -u {SERVICE} | grep -c ^Starting"))
 
 
 def test_the_first_sync_is_part_of_apply_and_all_is_served(lab: Lab) -> None:
@@ -110,10 +137,29 @@ def test_the_first_sync_is_part_of_apply_and_all_is_served(lab: Lab) -> None:
     assert part.split() == ["3", "4", "5"]
 
 
+def test_a_tree_of_git_and_files_of_rsync_are_brought(lab: Lab) -> None:
+    assert about(lab)["mirror other"] == "good sync less than a day ago"
+    for name, content in FILES.items():
+        assert int(lab.must(MIRROR, f"wc -c <{OTHER}/{name}")) == len(content)
+    grown = {**FILES, **LARGE}
+    send(lab, DEV, write_tree(lab.folder / "larger", grown), "/srv/git/tree")
+    lab.must(DEV, COMMIT)
+    lab.must(MIRROR, f"systemctl start {OTHER_SERVICE}")
+    assert set(lab.must(MIRROR, f"ls {OTHER}").split()) == {*grown}
+
+
+def test_a_person_on_the_host_reads_all_again(lab: Lab) -> None:
+    program = "/usr/lib/crosprov/mirror/*/bin/python -IB -m crosprov.mirror"
+    verify = f"{program} verify --config /etc/crosprov/mirrors/gentoo.json"
+    said = lab.must(MIRROR, f"runuser -u crosprov-mirror -- {verify}")
+    assert f"{len(FILES)} read and proven" in said
+
+
 def test_builds_are_told_to_fetch_from_there_only(lab: Lab) -> None:
     sourced = ". /root/make.conf; echo $USE $GENTOO_MIRRORS $FEATURES"
     assert lab.must(DEV, sourced).split() == [
-        "-x", "http://10.0.0.6:80/gentoo", "http://10.0.0.6:80/secret", "force-mirror",
+        "-x", *(f"http://10.0.0.6:80/{name}" for name in ("gentoo", "other", "secret")),
+        "force-mirror",
     ]  # fmt: skip
     fetch = (
         "set -e; . /root/make.conf; DISTDIR=/tmp FILE=foo URI="
@@ -130,6 +176,30 @@ def test_a_private_mirror_is_for_dev_hosts_and_lists_nothing(lab: Lab) -> None:
     assert lab.must(MIRROR, asked).split() == ["403", "403"]
     incoming = f"curl -s -o /dev/null -w '%{{http_code}}' {SERVED}/.crosprov-incoming/lock"
     assert lab.must(DEV, incoming) == "404"
+
+
+def test_a_first_sync_goes_on_without_its_listener_and_the_next_apply_follows_it(lab: Lab) -> None:
+    send(lab, MIRROR, write_tree(lab.folder / "second", LARGE, name="two"), "/srv/trees/two")
+    lab.write(LAB.replace(f"trees: [{TREE}]", f"trees: [{TREE}, /srv/trees/two]"))
+    before = starts(lab)
+    lab.must(DEV, "systemctl kill -s STOP upstream")
+    try:
+        run = lab.start("apply", "--yes", "--limit", MIRROR)
+        state = f"systemctl show -P ActiveState {SERVICE}"
+        until(lambda: run.process.poll() is not None or lab.must(MIRROR, state) == "activating\n")
+        run.signal(signal.SIGKILL)
+        run.end()
+        assert "configuration changed; under way: " in about(lab, 2)["mirror gentoo"]
+        assert changes(lab) == ["run sync gentoo"]
+        lab.must(DEV, "systemctl kill -s CONT upstream")
+        done = lab.crosprov("apply", "--yes", "--limit", MIRROR)
+        assert done.returncode == 0, told(done)
+        assert int(lab.must(MIRROR, f"wc -c <{STORE}/large-1.tar.xz")) == 1_000_000
+        assert changes(lab) == [] and starts(lab) == before + 1
+    finally:
+        lab.must(DEV, "systemctl kill -s CONT upstream")
+        lab.write(LAB)
+        assert lab.crosprov("apply", "--yes", "--limit", MIRROR).returncode == 0
 
 
 def test_what_upstream_lacks_is_told_and_leaves_nothing_to_apply(lab: Lab) -> None:

@@ -124,3 +124,11 @@ def test_files_that_are_not_there_and_mirrors_without_acls(
     assert found.state == "missing"
     with pytest.raises(Fault, match="no ACLs"):
         repair_acls(Mirror("folder", str(tmp_path), True))
+
+
+def test_without_credentials_nothing_is_to_be_renewed(server: BucketServer) -> None:
+    mirror = bucket_mirror(server, public=False)
+    server.put(mirror.bucket, OBJECT, b"content", acl="projectPrivate")
+    with pytest.raises(Fault, match="answers 40[13]") as raised:
+        repair_acls(mirror, [NAME])
+    assert raised.value.hint == "it needs credentials, and none were given"

@@ -12,15 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosprov.mirror.config import (
-    Config,
-    Limits,
-    TreeSource,
-    of_place,
-    parse_config,
-    read_config,
-    written,
-)
+from crosprov.mirror.config import Config, Limits, TreeSource, of_place
+from crosprov.mirror.config_file import parse_config, read_config, written
 from crosprov.mirror.model import Fault
 from crosprov.mirror.presets import PRESETS
 
@@ -122,6 +115,8 @@ def test_documented_mirrors_are_known_by_name_and_by_place(name: str) -> None:
 def test_a_place_is_a_mirror_and_a_word_is_none(tmp_path: Path) -> None:
     assert of_place(f"{tmp_path}").store == str(tmp_path)
     assert of_place("gs://some-bucket/x/").store == "gs://some-bucket/x"
+    other = of_place("gs://chromeos-localmirror-private/other")
+    assert (other.visibility, other.mirror().wanted_acl) == ("private", "project-private")
     with pytest.raises(Fault, match="localmiror is no mirror") as caught:
         of_place("chromeos-localmiror")
     assert caught.value.hint == "did you mean chromeos-localmirror?"

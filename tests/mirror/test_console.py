@@ -21,7 +21,8 @@ from paramiko import RSAKey
 
 from crosprov.cli.app import run as crosprov
 from crosprov.mirror import console, outcome, report_json
-from crosprov.mirror.config import Config, TreeSource, written
+from crosprov.mirror.config import Config, TreeSource
+from crosprov.mirror.config_file import written
 from crosprov.mirror.findings import SCHEMA as FINDINGS
 from tests.mirror.overlays import write_tree
 from tests.mirror.publishing import archive
@@ -201,6 +202,26 @@ def test_a_file_is_packed_published_and_written_into_a_manifest(
     assert console.main(["protect", str(place.store)]) == 0
 
 
+def test_publishing_is_rehearsed_and_one_bad_file_stops_no_other(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = archive(place.folder), place.folder / "files.zip"
+    bad.write_bytes(b"PK")
+    words = ["publish", str(bad), str(good), "--to", str(place.store)]
+    assert console.main([*words, "--dry-run"]) == 1
+    said = capsys.readouterr()
+    assert said.out.startswith(f"{place.store}/{good.name} would be published (")
+    assert "error: files.zip was not published: " in said.err and "--foreign" in said.err
+    assert list(place.store.iterdir()) == []
+    assert console.main([*words, "--format", "json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert [one["archive"]["name"] for one in document["published"]] == [good.name]
+    assert [one["file"] for one in document["failed"]] == [str(bad)]
+    assert [path.name for path in place.store.glob("[!.]*")] == [good.name]
+    assert console.main([*words[:1], *words[2:], "--dry-run"]) == 0
+    assert "was there already" in capsys.readouterr().out
+
+
 def key_of(server: BucketServer, folder: Path) -> Path:
     """Write the key of a service account that may do everything in the bucket."""
     server.token("lab@example.com", roles={"some-bucket": "roles/storage.admin"})
@@ -221,7 +242,7 @@ def test_a_bucket_is_filled_published_to_and_looked_at(
     with bucket_server(place.folder / "contents") as server:
         server.bucket("some-bucket", public=False)
         google = ["--storage-endpoint", server.endpoint]
-        google += ["--credentials", str(key_of(server, place.folder))]
+        google += ["--credentials", str(key_of(server, place.folder)), "--visibility", "public"]
         words = ["sync", "gs://some-bucket/distfiles", "--tree", f"{place.folder}/tree", *google,
                  "--upstream", f"{place.folder}/upstream", "--state", str(place.state)]  # fmt: skip
         assert console.main(words) == 0
@@ -257,6 +278,9 @@ WRONG: list[tuple[list[str], int, str]] = [
     (["sync", "x/", "--parallel", "0"], 64, "the number of files is a whole number, 1 at least"),
     (["publish", "x", "y", "--name", "z", "--to", "m/"], 64, "--name is for a single file"),
     (["publish", "x", "--own", "--foreign", "--to", "m/"], 64, "exclude each other"),
+    (["publish", "x", "--allow", "own-fromat", "--to", "m/"], 64, "did you mean own-format?"),
+    (["publish", "x", "--to", "chromeos-mirror/gentoo"], 1, "filled by a program"),
+    (["protect", "m/", "--administrator", "me@example.com"], 64, "me@example.com is no member"),
     (["sync", "nowhere"], 1, "nowhere is no mirror"),
     (["sync", "x/"], 1, "is filled by people, so it is not synced"),
     (["sync", "/", "--upstream", "/u"], 1, "has no trees, so nothing says what it needs"),
@@ -264,8 +288,14 @@ WRONG: list[tuple[list[str], int, str]] = [
     (["status", "--config", "/nonexistent"], 1, "/nonexistent: the file cannot be read"),
     (["check", "/nonexistent"], 1, "there is no such folder"),
     (["acl", "x/"], 1, "a folder has no ACLs"),
-    (["acl", "gs://some-bucket"], 1, "credentials are needed to look at ACLs"),
-    (["protect", "gs://some-bucket", "--credentials", "/none"], 1, "no such credentials file"),
+    (["acl", "gs://some-bucket"], 64, "nothing says who may read gs://some-bucket: add"),
+    (["acl", "gs://some-bucket", "--visibility", "public"], 1, "credentials are needed to look"),
+    (
+        ["acl", "gs://chromeos-localmirror-private/x", "--visibility", "public"],
+        64,
+        "the mirror gs://chromeos-localmirror-private/x is private in any case",
+    ),
+    (["protect", "chromeos-localmirror", "--credentials", "/none"], 1, "no such credentials file"),
 ]
 
 
@@ -335,7 +365,9 @@ def test_a_signal_ends_a_sync_and_the_next_one_goes_on(
         place.config.write_text(written(config))
         words = [sys.executable, "-m", "crosprov.mirror", "sync", "--config", str(place.config)]
         with subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            # A shell that was not asked to watch its jobs starts them deaf to Ctrl-C.
+            ["env", "--default-signal=INT", *words],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={**os.environ, "NO_PROXY": "127.0.0.1"},
         ) as process:  # fmt: skip
             assert server.begun.wait(60)  # type: ignore[attr-defined]

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from crosprov.mirror.allowlist import parse_allow_list
-from crosprov.mirror.options import COMMANDS, options_of
+from crosprov.mirror.options import options_of
 from crosprov.mirror.policy.rules import RULES
+from crosprov.mirror.vocabulary import COMMANDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "mirrors.md"
 RENEW = "python -m tests.mirror.test_documents writes it anew"

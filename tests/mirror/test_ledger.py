@@ -128,6 +128,15 @@ def test_bandwidth_is_kept_over_time() -> None:
     assert bandwidth.piece(1 << 20) == 1024 and Bandwidth(0, threading.Event()).piece(7) == 7
 
 
+def test_a_program_that_has_all_of_the_rate_has_it_alone() -> None:
+    stop = threading.Event()
+    limited, free = Bandwidth(1000, stop), Bandwidth(0, stop)
+    with free.whole(), free.whole(), limited.whole():
+        stop.set()
+        with pytest.raises(Stopped), limited.whole():
+            pass
+
+
 def test_who_waits_is_stopped() -> None:
     stop = threading.Event()
     slots = Slots(1)

@@ -162,9 +162,11 @@ def _serving(answers: dict[str, tuple[int, bytes]]) -> Iterator[str]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def _from_http(
@@ -323,3 +325,13 @@ def test_what_is_written_reads_back_as_what_was_measured(tmp_path: Path) -> None
     text = (package / "Manifest").read_bytes()
     read = read_manifest(text, "Manifest")
     assert read.sound and dict(read.archives) == {f.archive.name: f.archive for f in found.files}
+
+
+@pytest.mark.parametrize("name", ["a b.patch", "a\tb.patch", "a\\b.patch", "a\udcff.patch"])
+def test_a_name_that_no_line_can_hold_is_refused(tmp_path: Path, name: str) -> None:
+    package = _tree(tmp_path, "")
+    _ebuild(package, "1", "https://example.com/foo-1.tar.xz")
+    Path(package, "files", name).write_bytes(b"x")
+    with pytest.raises(Fault, match="cannot stand in a Manifest") as raised:
+        write_manifest(package, _origins(_distfiles(tmp_path, "foo-1.tar.xz")))
+    assert str(raised.value).isprintable() and not (package / "Manifest").exists()

@@ -205,3 +205,11 @@ def test_a_folder_s_files_lose_the_right_to_be_written_to(tmp_path: Path) -> Non
     assert protect(mirror).good
     with pytest.raises(Fault, match="cannot be listed"):
         protect(Mirror("none", str(tmp_path / "none"), True))
+
+
+def test_without_credentials_nothing_is_to_be_renewed(server: BucketServer) -> None:
+    mirror = bucket_mirror(server, public=False)
+    server.fail(Rule(method="GET", path="/b/local-private", status=401, times=None))
+    with pytest.raises(Fault, match="answers 401") as raised:
+        protect(mirror)
+    assert raised.value.hint == "it needs credentials, and none were given"

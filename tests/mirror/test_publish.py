@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from google.cloud.storage.blob import Blob
 
+from crosprov.mirror.config import of_place
 from crosprov.mirror.digests import hasher
 from crosprov.mirror.mirrors import Mirror
 from crosprov.mirror.model import Archive, Fault, Need, Needs, Owner, Place, Uri
-from crosprov.mirror.presets import PRESETS
 from crosprov.mirror.publish import Objections, Published, Taken, publish
 from crosprov.mirror.stores import Store, Stored
 from tests.mirror.publishing import CREATOR, NAME, archive, bucket_mirror, store_of
@@ -304,7 +304,7 @@ def test_a_rule_may_be_set_aside_and_upstream_s_archives_keep_their_form(
 
 @pytest.mark.parametrize("name", ["chromeos-mirror/gentoo", "chromeos-binaries"])
 def test_mirrors_that_nobody_fills_by_hand(tmp_path: Path, name: str) -> None:
-    mirror = Mirror.of_preset(PRESETS[name])
+    mirror = of_place(name).mirror()
     with pytest.raises(Fault, match="is filled by"):
         publish(archive(tmp_path), mirror)
 
@@ -383,3 +383,52 @@ def test_the_creator_s_role_alone_is_said_to_be_too_little(
     mirror = bucket_mirror(server)
     with store_of(server, mirror, roles=(CREATOR,)) as store, pytest.raises(Fault, match="403"):
         publish(archive(tmp_path), mirror, store=store, waits=())
+
+
+def test_a_dry_run_checks_all_and_uploads_nothing(server: BucketServer, tmp_path: Path) -> None:
+    mirror = bucket_mirror(server)
+    first, second = archive(tmp_path), archive(_folder(tmp_path, "b"), content=b"other\n")
+    planned = _send(server, mirror, first, dry_run=True)
+    assert (planned.was_there, planned.proofs, planned.remarks) == (False, (), ())
+    assert planned.where == f"{mirror.store}/{NAME}" and planned.access == "public-read"
+    with pytest.raises(Objections):
+        _send(server, mirror, first, name="files.tar.xz", dry_run=True)
+    assert server.names(mirror.bucket) == []
+    _send(server, mirror, first)
+    found = _send(server, mirror, first, dry_run=True)
+    assert found.was_there and found.proofs
+    with pytest.raises(Taken):
+        _send(server, mirror, second, dry_run=True)
+    assert server.read(mirror.bucket, OBJECT) == first.read_bytes()
+
+
+def test_a_dry_run_tells_who_may_not_upload(server: BucketServer, tmp_path: Path) -> None:
+    mirror = bucket_mirror(server)
+    file = archive(tmp_path)
+    with store_of(server, mirror, roles=("roles/storage.objectViewer",)) as store:
+        found = publish(file, mirror, store=store, waits=(), dry_run=True)
+    assert "may not create files in gs://local-public/distfiles" in found.remarks[0]
+    folder = Mirror("local", str(_folder(tmp_path, "store")), True)
+    assert publish(file, folder, dry_run=True).remarks == ()
+    assert not list((tmp_path / "store").iterdir())
+
+
+@pytest.mark.parametrize(("own", "told"), [(None, True), (True, False)])
+def test_whose_archive_it_is_can_be_said(
+    server: BucketServer, tmp_path: Path, own: bool | None, told: bool
+) -> None:
+    file = tmp_path / "upstream-1.0.zip"
+    file.write_bytes(b"PK of upstream")
+    with pytest.raises(Objections) as raised:
+        _send(server, bucket_mirror(server), file, own=own)
+    assert ("--foreign" in (raised.value.hint or "")) == told
+
+
+def test_a_private_folder_is_read_by_its_own_host(server: BucketServer, tmp_path: Path) -> None:
+    file = archive(tmp_path)
+    web = bucket_mirror(server)
+    server.put(web.bucket, OBJECT, file.read_bytes(), acl="publicRead")
+    store = str(_folder(tmp_path, "store"))
+    reading = f"{server.endpoint}/{web.bucket}/distfiles"
+    found = publish(file, Mirror("local", store, False, reading=reading), waits=())
+    assert "to this machine; to whom else" in found.remarks[0] and found.proofs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from pathlib import Path
 
 import jsonschema
@@ -144,6 +145,30 @@ def test_a_file_that_upstream_lacks_is_an_infrastructure_bug(world: World) -> No
     assert failure.kind is Kind.UPSTREAM_LACKS and "infrastructure" in failure.sentence
     assert [one.ebuild for one in failure.needed_by] == ["dev-libs/foo/foo-1.ebuild"]
     assert not world.published()
+
+
+def test_an_upstream_that_lacks_everything_may_have_another_address(world: World) -> None:
+    needs = [world.need(f"foo-{n}.tar") for n in range(12)]
+    nowhere = str(world.path / "nowhere")
+    report = world.sync(*needs, upstreams=[world.upstream("upstream-2"), nowhere])
+    place = f"{world.server.endpoint}/upstream-2/distfiles"
+    assert report.remarks == (
+        f"{place} has none of the 12 files that it was asked for: is it the right address?",
+    )
+    failure = report.failures[0]
+    assert [one.sentence for one in failure.tried][1:] == ["there is no such folder"]
+    world.offer("foo-3.tar", world.files["foo-3.tar"])
+    assert not world.sync(*needs).remarks
+
+
+def test_all_that_is_fetched_keeps_to_the_bandwidth(world: World) -> None:
+    needs = [world.need(f"foo-{n}.tar", content(40_000, n)) for n in range(4)]
+    for name, data in world.files.items():
+        world.offer(name, data)
+    began = time.monotonic()
+    assert world.sync(*needs, bandwidth=400_000).is_good
+    # The last piece goes out at once; a piece is a quarter of a second's worth at most.
+    assert time.monotonic() - began > 0.25
 
 
 def test_with_source_uris_the_addresses_of_all_owners_are_asked(world: World) -> None:

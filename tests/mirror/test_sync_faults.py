@@ -10,7 +10,11 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -91,6 +95,55 @@ def test_another_content_upstream_is_not_published(world: World, offered: bytes,
     failure = only(world.sync(need))
     assert failure.kind is Kind.CORRUPT and said in failure.tried[0].sentence
     assert "foo-1_YYYYMMDD.tar" in str(failure.hint) and not world.published()
+
+
+class _Redirection(BaseHTTPRequestHandler):
+    """Send everybody to the same page with 302, as networks do that want a sign-in."""
+
+    page = ""
+
+    def do_GET(self) -> None:  # its name is the library's
+        self.send_response(302)
+        self.send_header("Location", self.page)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def redirecting(page: str) -> Iterator[str]:
+    """Run an upstream that leads to another page, and give its address."""
+    handler = type("Redirection", (_Redirection,), {"page": page})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_redirection_to_a_web_page_is_no_file(world: World) -> None:
+    need = world.need("foo-1.tar", content(SIZE))
+    world.server.put("upstream-1", "sign-in", content(SIZE, "page"))
+    world.server.fail(Rule(path="sign-in", html=True, times=None))
+    with redirecting(f"{world.upstream()}/sign-in") as place:
+        failure = only(world.sync(need, upstreams=[place]))
+    assert failure.kind is Kind.CORRUPT and not world.published()
+    assert "a web page comes instead of the file" in failure.tried[0].sentence
+
+
+def test_a_resumption_is_led_to_the_same_file(world: World) -> None:
+    need = world.need("foo-1.tar", content(SIZE))
+    world.offer("foo-1.tar", world.files["foo-1.tar"])
+    world.server.fail(Rule(path="/foo", cut=100_000, nth=2))  # the first asks for layout.conf
+    with redirecting(f"{world.upstream()}/distfiles/foo-1.tar") as place:
+        assert world.sync(need, upstreams=[place]).is_good
+    last = world.server.downloads("upstream-1", "distfiles/foo-1.tar")[-1]
+    assert last.range == "bytes=100000-" and world.published() == world.files
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 from pathlib import Path
 
@@ -33,7 +35,7 @@ def test_a_tree_says_what_it_is(tmp_path: Path) -> None:
 
 
 NAMED = [
-    ({"profiles/repo_name": "one\n", "metadata/layout.conf": "repo-name = two\n"}, "one"),
+    ({"profiles/repo_name": "one\n", "metadata/layout.conf": "repo-name = two\n"}, "two"),
     ({"profiles/x": "", "metadata/layout.conf": "repo-name = two\n"}, "two"),
     ({"profiles/x": ""}, "folder"),
     ({"metadata/layout.conf": "use-manifests = false\n"}, "folder"),
@@ -60,6 +62,9 @@ def test_folders_that_are_no_trees_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="no tree of ebuilds") as caught:
         open_tree(tmp_path / "overlays", public=True)
     assert caught.value.hint is not None and "overlay-eve" in caught.value.hint
+    with pytest.raises(Fault, match="no tree of ebuilds") as caught:
+        open_tree(tmp_path / "overlays/overlay-eve/profiles", public=True)
+    assert caught.value.hint == f"it lies in a tree, name that: {tmp_path}/overlays/overlay-eve"
     bad = grow_tree(tmp_path / "bad", "bad")
     (bad / "metadata/layout.conf").write_bytes(b"\xff")
     with pytest.raises(Fault, match="not UTF-8"):
@@ -149,6 +154,36 @@ def test_checkouts_that_cannot_be_made_say_why(tmp_path: Path, remote: Path) -> 
     with pytest.raises(Fault, match="in use for something else"):
         bring(url, tmp_path / "four")
     assert (tmp_path / "four/precious").read_text() == "mine"
+
+
+def test_a_checkout_that_was_killed_anywhere_is_mended(tmp_path: Path, remote: Path) -> None:
+    url, folder = f"file://{remote}", tmp_path / "here"
+    (folder / ".git").mkdir(parents=True)
+    assert [p.key for p in packages_of(bring(url, folder))] == ["cat/a"]
+    git(folder, "config", "--unset", "remote.origin.url")
+    for left in ("index.lock", "shallow.lock", "config.lock", "HEAD.lock"):
+        (folder / ".git" / left).touch()
+    assert [p.key for p in packages_of(bring(url, folder, ref="main"))] == ["cat/a"]
+
+
+def test_two_do_not_bring_one_tree_at_once(tmp_path: Path, remote: Path) -> None:
+    folder = bring(f"file://{remote}", tmp_path / "here")
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX)
+        with pytest.raises(Fault, match="another sync brings this tree"):
+            bring(f"file://{remote}", folder)
+    finally:
+        os.close(number)
+    assert bring(f"file://{remote}", folder) == folder
+
+
+def test_git_s_reason_is_told_and_not_its_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_SSH_COMMAND", "echo 'Host key verification failed.' >&2; false")
+    with pytest.raises(Fault, match=r"fetched: Host key verification failed\.; fatal: Could not"):
+        bring("ssh://git.example.com/tree", tmp_path / "one")
 
 
 EVIL = ["ext::sh -c true", "--upload-pack=true", "fd::17", "https://example.com/a b", ""]

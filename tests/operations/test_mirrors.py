@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crosprov.facts.mirrors import Synced, SyncFact, SyncState
+from crosprov.facts.mirrors import SyncAgeFact, Synced, SyncFact, SyncState
 from crosprov.operations import mirrors
 from crosprov.planning.preamble import PROGRESS
 
@@ -42,6 +42,19 @@ def observe(folder: Path) -> SyncState:
     return fact.process(done.stdout.splitlines())
 
 
+def ages(folder: Path) -> dict[str, Synced]:
+    fact = SyncAgeFact()
+    done = subprocess.run(
+        ["sh", "-c", fact.command(str(folder / "states"), "crosprov-mirror")],
+        env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    return fact.process(done.stdout.splitlines())
+
+
 def state(folder: Path, name: str, outcome: str | None, good: float | None) -> None:
     place = folder / "states" / name
     place.mkdir(parents=True)
@@ -64,14 +77,36 @@ def test_what_syncs_left_is_observed_in_days(tmp_path: Path) -> None:
     state(tmp_path, "never-good", "abc 7", None)
     state(tmp_path, "under-way", None, None)
     state(tmp_path, "of-the-future", "abc 0", -9.0 * DAY)
-    assert observe(tmp_path).mirrors == {
-        "fresh": Synced("abc", 0, 0),
-        "older": Synced("abc", 2, 3),
-        "oldest": Synced("def", 1, 7),
-        "never-good": Synced("abc", 7, None),
-        "of-the-future": Synced("abc", 0, 0),
+    assert ages(tmp_path) == {
+        "fresh": Synced(0, 0),
+        "older": Synced(2, 3),
+        "oldest": Synced(1, 7),
+        "never-good": Synced(7, None),
+        "under-way": Synced(0, None),
+        "of-the-future": Synced(0, 0),
     }
-    assert observe(tmp_path) == observe(tmp_path)
+    assert observe(tmp_path).brought == {
+        "fresh": "abc",
+        "older": "abc",
+        "oldest": "def",
+        "never-good": "abc",
+        "of-the-future": "abc",
+    }
+
+
+def test_what_decides_stays_the_same_while_time_passes_and_a_sync_is_under_way(
+    tmp_path: Path,
+) -> None:
+    state(tmp_path, "gentoo", "abc 0", 0.9 * DAY)
+    before = observe(tmp_path), ages(tmp_path)
+    (tmp_path / "systemctl").write_text("#!/bin/sh\necho activating\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    (tmp_path / "states/gentoo/outcome").write_text("abc 3\n")
+    (tmp_path / "states/gentoo/progress").write_text("35 % of 1.2 GB; 3 left")
+    os.utime(tmp_path / "states/gentoo/good", (1.0, 1.0))
+    assert before[1] == {"gentoo": Synced(0, 0)}
+    assert ages(tmp_path) == {"gentoo": Synced(3, 7, "35 % of 1.2 GB; 3 left")}
+    assert observe(tmp_path) == before[0]
 
 
 def test_units_of_mirrors_are_observed(tmp_path: Path) -> None:
@@ -92,12 +127,12 @@ def host(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def follow(host: Path) -> subprocess.CompletedProcess[str]:
+def follow(host: Path, listened: str = ":") -> subprocess.CompletedProcess[str]:
     """Carry the change out; its progress goes to standard output."""
     script = mirrors._FOLLOW.format(unit="u.service", state=host / "state", configuration="abc")
-    listens = 'with_progress() { "$@"; }; progress() { echo "$@"; }'
+    listens = 'with_progress() { "$@"; }; progress() { echo "$@"; }; listened() { '
     return subprocess.run(
-        ["sh", "-c", f"{listens}\n{PROGRESS}{script}"],
+        ["sh", "-c", f"{listens}{listened}; }}\n{PROGRESS}{script}"],
         env={**os.environ, "PATH": f"{host}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
@@ -121,6 +156,14 @@ def test_one_that_is_under_way_is_followed_and_not_started_again(host: Path) -> 
     done = follow(host)
     assert (done.returncode, starts(host)) == (0, 0), done.stderr
     assert done.stdout == "35 % of 1.2 GB\n" * 2
+
+
+def test_nobody_follows_one_for_a_controller_that_has_gone(host: Path) -> None:
+    (host / "turns").write_text("1\n" * 50)
+    (host / "started").touch()
+    done = follow(host, "false")
+    assert (done.returncode, starts(host)) == (1, 0), done.stderr
+    assert len((host / "turns").read_text().split()) >= 48
 
 
 def test_one_of_another_configuration_is_waited_for_and_followed_by_ours(host: Path) -> None:

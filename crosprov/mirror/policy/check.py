@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from crosprov.mirror.allowlist import AllowList, sort_out
 from crosprov.mirror.findings import Finding, Report
 from crosprov.mirror.history import changes_of, compare, has_history, is_shallow
+from crosprov.mirror.manifests import Manifest
 from crosprov.mirror.model import Archive, Fault, Place, Remark, Tree
 from crosprov.mirror.policy import rules
 from crosprov.mirror.policy.archives import (
@@ -24,7 +25,7 @@ from crosprov.mirror.policy.names import find_names
 from crosprov.mirror.policy.naming import dated
 from crosprov.mirror.policy.places import find_places
 from crosprov.mirror.policy.revisions import find_revisions
-from crosprov.mirror.policy.subjects import Ebuild, Gathering, Held
+from crosprov.mirror.policy.subjects import Ebuild, Gathering, Held, manifests_of
 from crosprov.mirror.policy.unpacking import find_unpacking
 from crosprov.mirror.trees import Lineage, lineage_of, read_layout
 
@@ -117,13 +118,17 @@ class _Checking:
         gathering = self._gathering
         yield from self._of_masters()
         yield from find_names(gathering.ebuilds)
-        yield from find_clashes(gathering.packages)
+        yield from find_clashes(gathering.packages, self._manifests_of_masters())
         yield from self._of_packages()
         yield from self._of_ebuilds()
         yield from self._of_mirrors()
         yield from self._of_archives()
         yield from find_binaries(self._tree.path)
         yield from self._of_history()
+
+    def _manifests_of_masters(self) -> Iterator[Manifest]:
+        for folder in self._lineage.folders[1:]:
+            yield from manifests_of(folder)
 
     def _of_packages(self) -> Iterator[Finding]:
         ebuilds: dict[str, list[Ebuild]] = {}

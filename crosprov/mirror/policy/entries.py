@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from crosprov.mirror.findings import Finding
 from crosprov.mirror.history import compare
-from crosprov.mirror.manifests import problem_of_name
+from crosprov.mirror.manifests import Manifest, problem_of_name
 from crosprov.mirror.model import Archive, Place
 from crosprov.mirror.policy import rules
 from crosprov.mirror.policy.buckets import Buckets, object_of
@@ -58,9 +58,12 @@ def find_entries(held: Held, ebuilds: Iterable[Ebuild], *, expected: bool) -> It
             )
 
 
-def find_clashes(packages: Iterable[Held]) -> Iterator[Finding]:
-    """Find names that stand for one content here and for another there."""
+def find_clashes(packages: Iterable[Held], elsewhere: Iterable[Manifest] = ()) -> Iterator[Finding]:
+    """Find names that stand for one content here and for another there, or in other trees."""
     first: dict[str, tuple[Archive, Place]] = {}
+    for manifest in elsewhere:
+        for name, archive in manifest.archives.items():
+            first.setdefault(name, (archive, manifest.place_of(name)))
     for held in packages:
         for name, archive in held.manifest.archives.items():
             earlier = first.get(name)

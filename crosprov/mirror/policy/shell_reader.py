@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
+from crosprov.mirror.policy.shell_cursor import Cursor
 from crosprov.mirror.policy.words import Command, Word
 
 DEEPEST = 40  # substitutions within each other; what is nested deeper is passed over
 
 _PLAIN = re.compile(r"[^\s;&|()<>'\"\\$`]+")
-_BLANK = re.compile(r"(?:[ \t\r\f\v]|\\\r?\n)+")
 _SINGLE = re.compile(r"'[^']*(?:'|\Z)")
 _ANSI = re.compile(r"\$'(?:[^'\\]|\\.)*(?:'|\Z)", re.DOTALL)
 _IN_DOUBLE = re.compile(r"[^\"\\$`]+")
@@ -19,15 +19,12 @@ _REDIRECT = re.compile(r"[0-9]*(?:<<<|<<-?|&>>|&>|>>|>\||>&|<&|<>|>|<)")
 _OPENING = frozenset("if then elif else while until do ! time {".split())
 
 
-class Reader:
-    """Read a text from left to right; `_at` is where it has come to."""
+class Reader(Cursor):
+    """Read a text from left to right, and gather the commands that it holds."""
 
     def __init__(self, text: str) -> None:
+        super().__init__(text)
         self.commands: list[Command] = []
-        self._text = text
-        self._at = 0
-        self._lines = _Lines(text)
-        self._documents: list[tuple[str, bool]] = []
         self._end = ""
 
     def read_list(self, depth: int, end: str) -> None:
@@ -273,59 +270,3 @@ class Reader:
                 self._at += 1
             elif char and self._read_word(depth).text == "]]":
                 return
-
-    def _skip_arithmetic(self) -> None:
-        depth = 0
-        while self._at < len(self._text):
-            char = self._text[self._at]
-            self._at += 1
-            depth += (char == "(") - (char == ")")
-            if depth == 0:
-                return
-
-    def _skip_glob(self) -> None:
-        end = re.compile(r"[^()\n]*\)?").match(self._text, self._at)
-        self._at = end.end() if end else self._at
-
-    def _skip_blanks(self) -> None:
-        found = _BLANK.match(self._text, self._at)
-        if found:
-            self._at = found.end()
-
-    def _skip_comment(self) -> None:
-        end = self._text.find("\n", self._at)
-        self._at = len(self._text) if end < 0 else end
-
-    def _end_line(self) -> None:
-        """Take the end of a line, and the here-documents that begin after it."""
-        self._at += 1
-        for delimiter, tabs in self._documents:
-            while self._at < len(self._text):
-                end = self._text.find("\n", self._at)
-                end = len(self._text) if end < 0 else end
-                line = self._text[self._at : end].rstrip("\r")
-                self._at = min(end + 1, len(self._text))
-                if (line.lstrip("\t") if tabs else line) == delimiter:
-                    break
-        self._documents.clear()
-
-    def _take(self, pattern: re.Pattern[str]) -> None:
-        found = pattern.match(self._text, self._at)
-        self._at = found.end() if found and found.end() > self._at else self._at + 1
-
-
-class _Lines:
-    """Count lines up to a place that only moves forward, mostly."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._at = 0
-        self._line = 1
-
-    def at(self, place: int) -> int:
-        if place >= self._at:
-            self._line += self._text.count("\n", self._at, place)
-        else:
-            self._line -= self._text.count("\n", place, self._at)
-        self._at = place
-        return self._line

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from crosprov.mirror.manifests import Manifest, read_manifest
 from crosprov.mirror.metadata import Cache, Metadata, Stale, read_file
@@ -164,13 +165,7 @@ class Gathering:
         path = f"{package.category}/{package.name}"
         manifest = Manifest(f"{path}/Manifest", {}, {})
         if package.has_manifest:
-            try:
-                content = read_file(f"{self._root}/{manifest.path}")
-            except OSError as error:
-                remark = Remark("bad Manifest", Place(manifest.path), f"{error.strerror}")
-                manifest = Manifest(manifest.path, {}, {}, (remark,))
-            else:
-                manifest = read_manifest(content, manifest.path)
+            manifest = _manifest(self._root, manifest.path, manifest.path)
         return Held(package, path, manifest)
 
     def _ebuild(self, held: Held, name: str) -> Ebuild:
@@ -186,3 +181,18 @@ class Gathering:
     def _remark(self, ebuild: Ebuild, sentence: str) -> None:
         hint = "renew the tree's metadata/md5-cache"
         self.remarks.append(Remark("unknown ebuild", ebuild.place, sentence, hint))
+
+
+def manifests_of(root: Path) -> Iterator[Manifest]:
+    """Read the Manifests of a tree that is not looked at itself; their places are full paths."""
+    for package in packages_of(root):
+        if package.has_manifest:
+            path = f"{package.category}/{package.name}/Manifest"
+            yield _manifest(str(root), path, f"{root}/{path}")
+
+
+def _manifest(root: str, path: str, shown: str) -> Manifest:
+    try:
+        return read_manifest(read_file(f"{root}/{path}"), shown)
+    except OSError as error:
+        return Manifest(shown, {}, {}, (Remark("bad Manifest", Place(shown), f"{error.strerror}"),))

@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from crosprov.mirror.allowlist import parse_allow_list
+from crosprov.mirror.allowlist import parse_allow_list, read_allow_list
 from crosprov.mirror.findings import SCHEMA, Finding, Report, to_json, to_text
 from crosprov.mirror.model import Fault, Place, Tree
 from crosprov.mirror.policy.archives import open_folder, open_pieces, problem_of_layout
@@ -90,6 +90,24 @@ def test_one_name_means_one_content(tmp_path: Path, other: str, rules: list[str]
     assert [finding.rule for finding in found] == rules
     if found:
         assert "app-misc/tool/Manifest:1" in found[0].sentence
+
+
+@pytest.mark.parametrize(("other", "rules"), [("a", []), ("b", ["name-clash"])])
+def test_one_name_means_one_content_in_the_trees_that_it_follows(
+    tmp_path: Path, other: str, rules: list[str]
+) -> None:
+    master = Grove(tmp_path / "master")
+    master.write("profiles/repo_name", "base\n")
+    master.ebuild(uri=URI, package="dev-util/tool", manifest={"tool-1.1.tar.gz": other})
+    grove = Grove(tmp_path / "grove")
+    grove.write("metadata/layout.conf", "masters = base\n")
+    grove.ebuild(uri=URI, manifest={"tool-1.1.tar.gz": "a"})
+    options = Options(masters=(Tree("base", master.path, True),), history=False, source_stale=False)
+    found = grove.found(options)
+    assert [finding.rule for finding in found] == rules
+    if found:
+        assert found[0].place.path == "app-misc/tool/Manifest"
+        assert f"{master.path}/dev-util/tool/Manifest:1" in found[0].sentence
 
 
 @pytest.mark.parametrize(
@@ -284,6 +302,18 @@ rule = "changed"
 subject = "x-1"
 reason = "the history is not looked at"
 """
+
+
+def test_an_allow_list_is_named_below_the_tree_that_it_lies_in(tmp_path: Path) -> None:
+    file = tmp_path / "tree" / "metadata" / "allowed.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text('[[allow]]\nrule = "binary"\n')
+    for tree, path in ((tmp_path / "tree", "metadata/allowed.toml"), (tmp_path / "x", str(file))):
+        (finding,) = read_allow_list(file, tree).findings
+        assert str(finding.place) == f"{path}:1"
+    file.write_text("[allow")
+    with pytest.raises(Fault, match=str(file)):
+        read_allow_list(file, tmp_path / "tree")
 
 
 def test_allowed_findings_are_put_apart(tmp_path: Path) -> None:

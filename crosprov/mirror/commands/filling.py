@@ -1,0 +1,123 @@
+"""The commands that fill a mirror and look after it: sync, verify, status, needs.
+
+Libraries that take their time to load are imported by the commands that need them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING
+
+from crosprov.mirror import outcome, report_json
+from crosprov.mirror.commands.answers import LACKING, Answer, Context, as_json, plain
+from crosprov.mirror.commands.opening import read_needs, store_of
+from crosprov.mirror.config import Config
+from crosprov.mirror.model import Fault, Needs
+from crosprov.mirror.report import Report, age_of, as_text, size_of
+from crosprov.mirror.selection import chosen
+
+if TYPE_CHECKING:
+    from crosprov.mirror.sync import Options
+
+_DAY = 86_400
+
+
+def sync(given: argparse.Namespace, context: Context) -> Answer:
+    """Fetch what is needed and lacking."""
+    from crosprov.mirror.sync import sync as run
+
+    with chosen(given.mirror, given, context.inventories) as config:
+        if config.kind == "manual":
+            raise Fault(
+                f"the mirror {config.name} is filled by people, so it is not synced",
+                hint="`crosprov mirror publish` puts files there; --upstream or --source-uris "
+                "say where they would be fetched",
+            )
+        store = store_of(config)
+        needs = read_needs(config, given, context)
+        options = _options(config, given)
+        if options.dry_run:
+            report = run(needs, store, config.upstreams, options)
+        else:
+            state = config.state_folder()
+            with context.watch(lambda text: outcome.tell(state, text)) as events:
+                report = run(needs, store, config.upstreams, options, events)
+            outcome.keep(config, report)
+        return _reported(report, given, dry=options.dry_run)
+
+
+def verify(given: argparse.Namespace, context: Context) -> Answer:
+    """Read the mirror's files again."""
+    from crosprov.mirror.verify import verify as run
+
+    with chosen(given.mirror, given, context.inventories) as config:
+        needs = read_needs(config, given, context) if config.trees else Needs({})
+        with context.watch(None) as events:
+            options, older = _options(config, given), given.older * _DAY
+            report = run(needs, store_of(config), options, events, older=older)
+        return _reported(report, given)
+
+
+def status(given: argparse.Namespace, context: Context) -> Answer:
+    """Tell how old the last good sync is."""
+    with chosen(given.mirror, given, context.inventories) as config:
+        last = report_json.last_report(config.state) if config.state else None
+    good = last.get("last_good") if last else None
+    age = None if good is None else time.time() - float(good)
+    too_old = given.max_age is not None and (age is None or age > given.max_age * _DAY)
+    code = 0 if last and last.get("good") and not too_old else LACKING
+    if given.format == "json":
+        return Answer(as_json({"mirror": config.name, "age": age, "last_sync": last}), code)
+    lines = [f"last good sync: {'never' if age is None else f'{age_of(age)} ago'}"]
+    if last is None:
+        lines.append("no sync has ended yet")
+    elif not last.get("good"):
+        ended = age_of(time.time() - float(last.get("ended", 0)))
+        lines.append(f"last sync: {ended} ago, files that failed: {len(last['failures'])}")
+        lines += [f"  {one['name']}: {one['sentence']}" for one in last["failures"]]
+    return Answer("".join(f"{line}\n" for line in lines), code)
+
+
+def needs(given: argparse.Namespace, context: Context) -> Answer:
+    """List what trees need."""
+    with chosen(given.mirror, given, context.inventories, trees_will_do=True) as config:
+        found = read_needs(config, given, context, say=given.format == "text")
+    archives = [found.archives[name] for name in sorted(found.archives)]
+    if given.format == "json":
+        listed = [{**plain(one.archive), "owners": plain(one.owners)} for one in archives]
+        return Answer(as_json({"archives": listed, "remarks": plain(found.remarks)}))
+    lines = []
+    for need in archives:
+        packages = dict.fromkeys(owner.package for owner in need.owners)
+        lines.append(f"{need.archive.name} {need.archive.size} {' '.join(packages)}\n")
+    total = sum(need.archive.size for need in archives)
+    return Answer("".join([*lines, f"{len(archives)} files, {size_of(total)}\n"]))
+
+
+def _options(config: Config, given: argparse.Namespace) -> Options:
+    from crosprov.mirror.sync import Options
+
+    return Options(
+        state=config.state or config.state_folder(),
+        public=config.public,
+        restricted=getattr(given, "restricted", False),
+        source_uris=config.source_uris or not config.upstreams,
+        workers=config.limits.parallel,
+        per_upstream=config.limits.per_upstream,
+        bandwidth=config.limits.bandwidth,
+        hashed=config.hashed,
+        prove=not getattr(given, "trust_size", False),
+        dry_run=getattr(given, "dry_run", False),
+        credentials=config.credentials,
+        endpoint=config.endpoint,
+    )
+
+
+def _reported(report: Report, given: argparse.Namespace, *, dry: bool = False) -> Answer:
+    bad = report.failures or report.untried or report.stopped
+    code = LACKING if bad or (report.planned and not dry) else 0
+    if given.format == "json":
+        return Answer(as_json(report_json.as_json(report)), code)
+    planned = (f"would be fetched: {name}" for name in report.planned)
+    return Answer("".join(f"{line}\n" for line in (*planned, *as_text(report))), code)

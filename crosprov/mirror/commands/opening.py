@@ -1,0 +1,52 @@
+"""What several commands begin with: the mirror's store, and what its trees need."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from crosprov.mirror.commands.answers import Context, note
+from crosprov.mirror.config import Config
+from crosprov.mirror.model import Fault, Needs
+from crosprov.mirror.stores import Store
+
+
+def read_needs(
+    config: Config, given: argparse.Namespace, context: Context, *, say: bool = True
+) -> Needs:
+    """Find what the mirror's trees need; remarks are said on the way."""
+    from crosprov.mirror.needs import needs_of
+
+    trees = config.open_trees(context.say)
+    if not trees:
+        raise Fault(
+            f"the mirror {config.name} has no trees, so nothing says what it needs",
+            hint="name one by --tree",
+        )
+    found = needs_of(trees, source_stale=not given.no_sourcing)
+    if say:
+        for remark in found.remarks:
+            context.say(note(remark))
+    return found
+
+
+def store_of(config: Config) -> Store:
+    """Open the mirror's store; a folder has to be there, or the name of one would be made one."""
+    mirror = config.mirror()
+    if not mirror.in_bucket and not Path(config.store).is_dir():
+        raise Fault(
+            "there is no such folder on this machine",
+            hint="make it first; a mirror of an inventory lies on the host that serves it, and "
+            "is synced there",
+            where=config.store,
+        )
+    return mirror.open()
+
+
+def check_authorized(config: Config, purpose: str) -> None:
+    """Raise Fault for a bucket without credentials, where nothing can be done without."""
+    if config.store.startswith("gs://") and config.credentials is None:
+        raise Fault(
+            f"credentials are needed {purpose}, and the mirror {config.name} has none",
+            hint="name a file of them by --credentials",
+        )
