@@ -86,12 +86,16 @@ class Listener(ThreadingHTTPServer):
         with self._guard:
             self._connections.discard(connection)
 
-    def close(self) -> None:
-        """End all connections, wait for their threads, and free the port."""
+    def hang_up(self) -> None:
+        """End all connections, and each that comes after them."""
         with self._guard:
             self._closing = True
             for connection in self._connections:
                 _hang_up(connection)
+
+    def close(self) -> None:
+        """End all connections, wait for their threads, and free the port."""
+        self.hang_up()
         self.shutdown()
         self.server_close()
 

@@ -66,6 +66,7 @@ class BucketServer:
 
     def close(self) -> None:
         """End all connections; what is stalled ends too."""
+        self._listener.hang_up()  # first, or what is stalled would go on to its end
         self.faults.clear()
         self._listener.close()
         self._thread.join()
