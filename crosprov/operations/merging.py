@@ -151,7 +151,8 @@ def _end_of(line: bytes) -> bytes:
 def _ending(content: bytes) -> bytes:
     """Give the line end that the file uses, by its first line."""
     first = content.find(b"\n")
-    return b"\r\n" if first > 0 and content[first - 1 : first] == b"\r" else b"\n"
+    head = content[:first] if first >= 0 else content
+    return b"\r\n" if head.endswith(b"\r") else b"\n"
 
 
 def _setting_pattern(key: str, separator: str) -> re.Pattern[bytes]:

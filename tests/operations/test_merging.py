@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crosprov.errors import PlanError
@@ -87,6 +87,7 @@ def test_settings_refuse_what_no_line_can_hold(key: str, value: str) -> None:
 
 
 @given(files(), st.text("ab\né", max_size=12), st.text("cd\n", max_size=8))
+@example(b"\r", "", "")
 def test_a_block_is_put_changed_and_taken_away(before: bytes, text: str, other: str) -> None:
     with_block = merge_block(before, text)
     assert merge_block(with_block, text) == with_block
