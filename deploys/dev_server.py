@@ -33,7 +33,6 @@ CREDENTIALS = "/etc/crosprov/devserver.boto"
 XBUDDY_CONFIG = "/etc/crosprov/xbuddy_config.ini"
 MAKE_CONF = "/etc/crosprov/make.conf.mirrors"
 _SHADOW = "src/platform/dev/shadow_xbuddy_config.ini"  # below a checkout
-_FIRST_PROGRAM = "/usr/lib/crosprov/devserver.py"  # of crosprov 0.1
 
 
 @api.deploy("Dev server")
@@ -71,7 +70,6 @@ def _embedded(lab: Lab, wanted: dev_server.Settings) -> None:
     files.file(UNIT_FILE, _unit(lab, wanted, folder), restarts=[UNIT])
     unit(UNIT, ready=f"http://127.0.0.1:{wanted.port}/check_health")
     only_environment(folder)
-    files.absent(_FIRST_PROGRAM)
 
 
 def _builds(lab: Lab, host: Host, wanted: dev_server.Settings) -> None:

@@ -23,7 +23,6 @@ from crosprov.operations.reaching import ANY_ANSWER, Question, reachable
 from crosprov.roles import dev_server, dut, factory_server
 from crosprov.roles.builds import build_at
 
-LSB_RELEASE = OVERRIDE
 JOB = "update-engine"
 
 
