@@ -20,6 +20,7 @@ from pathlib import Path
 
 from crosprov import wheels
 from crosprov.errors import PlanError
+from crosprov.localfiles import measured
 from crosprov.wheels import MACHINES, OWN_WHEEL, PROGRAMS, PYTHONS, Pin, Program
 
 _LAYOUT = 1  # raised when an environment has to be made anew although its wheels are the same
@@ -64,8 +65,7 @@ def archive(program: Program, folder: Path | None = None) -> Archive:
             _write(program, target, found)
         os.utime(target)
         _tidy(target.parent, program)
-    with target.open("rb") as file:
-        return Archive(str(target), target.stat().st_size, sha256_of(file.name))
+    return Archive(str(target), *measured(target))
 
 
 def fill(folder: Path) -> int:
@@ -99,7 +99,7 @@ def _from_folder(program: Program, folder: Path) -> tuple[Path, ...]:
         hint = _ELSEWHERE.format(key=program.key)
         raise PlanError(f"the wheelhouse {folder} is not a folder", hint=hint)
     wanted = {h: pin for pin in wheels.pins(wheels.requirements(program)) for h in pin.hashes}
-    found = {sha256_of(path): path for path in sorted(folder.glob("*.whl"))}
+    found = {measured(path)[1]: path for path in sorted(folder.glob("*.whl"))}
     missing = dict.fromkeys(str(pin.name) for h, pin in wanted.items() if h not in found)
     if missing:
         raise PlanError(
@@ -194,9 +194,3 @@ def _listed(names: Iterable[str]) -> str:
     names = list(names)
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
-
-
-def sha256_of(path: str | Path) -> str:
-    """Digest a file: sha256 in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

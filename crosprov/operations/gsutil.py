@@ -6,7 +6,6 @@ of it unless `third_party/crcmod/.chromite.tried.build` says that this was tried
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shlex
@@ -17,6 +16,7 @@ from pathlib import Path
 from pyinfra.api import StringCommand
 
 from crosprov.errors import PlanError
+from crosprov.localfiles import measured
 from crosprov.operations.effects import effects
 from crosprov.operations.note import Commands, LocalFile, Note, Noted
 from crosprov.operations.operation import operation
@@ -24,7 +24,7 @@ from crosprov.planning.plan import Action
 
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _PROGRAM = "gsutil/gsutil"
-_digests: dict[tuple[str, int, int, int], str] = {}
+_versions: dict[str, str] = {}  # of archives, by their digest
 
 _FILL = """\
 rm -rf {part} && mkdir {part} && tar -xf {archive} -C {part} --no-same-owner || exit
@@ -96,8 +96,7 @@ def packed(folder: Path) -> Path:
                     if path.suffix != ".pyc" and path.name != "__pycache__":
                         tar.add(path, f"gsutil/{path.relative_to(root)}".removesuffix("/."),
                                 recursive=False, filter=_plain)  # fmt: skip
-        with open(part, "rb") as file:
-            name = base / f"{hashlib.file_digest(file, 'sha256').hexdigest()}.tar"
+        name = base / f"{measured(part)[1]}.tar"
         os.replace(part, name)
     except OSError as error:
         if part:
@@ -118,14 +117,10 @@ def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
 def _looked_into(archive: Path, source: Path) -> tuple[int, str, str]:
     """Give size, digest and, where it is told, the version of an archive of gsutil."""
     try:
-        with open(archive, "rb") as file:
-            status = os.fstat(file.fileno())
-            key = (str(archive), status.st_size, status.st_mtime_ns, status.st_ino)
-            if key not in _digests:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-                file.seek(0)
-                with tarfile.open(fileobj=file) as tar:
-                    _digests[key] = f"{digest} {_version(tar, source)}"
+        size, digest = measured(archive)
+        if digest not in _versions:
+            with tarfile.open(archive) as tar:
+                _versions[digest] = _version(tar, source)
     except (tarfile.TarError, EOFError) as error:
         raise PlanError(f"{source} is no archive of gsutil: {error}") from None
     except OSError as error:
@@ -133,8 +128,7 @@ def _looked_into(archive: Path, source: Path) -> tuple[int, str, str]:
         raise PlanError(
             f"{source} cannot be read: {reason}", hint="paths are relative to the inventory"
         ) from None
-    digest, _, held = _digests[key].partition(" ")
-    return status.st_size, digest, held
+    return size, digest, _versions[digest]
 
 
 def _version(tar: tarfile.TarFile, source: Path) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 import shlex
 
@@ -12,6 +10,7 @@ from pyinfra.api import StringCommand
 
 from crosprov.errors import PlanError
 from crosprov.facts.containers import ImageFact
+from crosprov.localfiles import measured
 from crosprov.operations.effects import effects, state_dir
 from crosprov.operations.note import Commands, LocalFile, Note, Noted
 from crosprov.operations.operation import operation
@@ -20,7 +19,6 @@ from crosprov.planning.plan import Action
 _NAME = re.compile(r"[a-z0-9][a-z0-9._/:-]*[a-z0-9]|[a-z0-9]", re.IGNORECASE)
 _TAR_MAGIC = 257  # where a tar archive says "ustar"
 _COMPRESSED = (b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"BZh")
-_digests: dict[tuple[str, int, int, int], str] = {}
 
 _LOAD = """\
 said=$(docker load -q -i {file} 2>&1) || {{ printf '%s\\n' "$said" >&2; exit 1; }}
@@ -84,21 +82,16 @@ def _tagged(name: str) -> str:
 
 
 def _measured(archive: str) -> tuple[int, str]:
-    """Give size and sha256 of an archive; they are computed once as long as it is the same."""
+    """Give size and sha256 of an archive that `docker load` may take."""
     try:
         with open(archive, "rb") as file:
-            status = os.fstat(file.fileno())
             _check_magic(archive, file.read(_TAR_MAGIC + 5))
-            key = (archive, status.st_size, status.st_mtime_ns, status.st_ino)
-            if key not in _digests:
-                file.seek(0)
-                _digests[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        return measured(archive)
     except OSError as error:
         raise PlanError(
             f"the image archive {archive} cannot be read: {error.strerror}",
             hint="paths are relative to the inventory",
         ) from None
-    return status.st_size, _digests[key]
 
 
 def _check_magic(archive: str, head: bytes) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from pathlib import Path
 
 from crosprov.errors import PlanError
+from crosprov.localfiles import measured
 
 
 class Sort(StrEnum):
@@ -78,8 +77,8 @@ def _file(path: str, place: Path) -> Entry:
     if not stat.S_ISREG(found.st_mode):
         raise PlanError(f"{place} is a special file, which cannot be served")
     mode = "755" if found.st_mode & stat.S_IXUSR else "644"
-    key = (found.st_size, found.st_mtime_ns, found.st_ino)
-    return Entry(path, Sort.FILE, mode, str(place), found.st_size, _digest(str(place), key))
+    size, sha256 = measured(place)
+    return Entry(path, Sort.FILE, mode, str(place), size, sha256)
 
 
 def _link(root: Path, place: Path, path: str) -> Entry:
@@ -99,10 +98,3 @@ def _check_name(place: Path, name: str) -> None:
             f"{str(place)!a} has signs in its name that cannot be shown or are not UTF-8",
             hint="rename it",
         )
-
-
-@lru_cache(maxsize=100_000)
-def _digest(path: str, key: tuple[int, int, int]) -> str:
-    """Digest a file; once, as long as it has the same size, time and inode."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
