@@ -21,6 +21,7 @@ from pathlib import Path
 from crosprov import wheels
 from crosprov.errors import PlanError
 from crosprov.localfiles import measured
+from crosprov.locks import locked
 from crosprov.wheels import MACHINES, OWN_WHEEL, PROGRAMS, PYTHONS, Pin, Program
 
 _LAYOUT = 1  # raised when an environment has to be made anew although its wheels are the same
@@ -56,8 +57,6 @@ def archive(program: Program, folder: Path | None = None) -> Archive:
     The wheels come from `folder` where it is given, else from the cache, else from pip. Raises
     PlanError when the folder lacks one or pip cannot fetch them.
     """
-    from crosprov.twin.locks import locked
-
     target = cache_folder() / f"{program.name}-{digest(program)}.tar"
     with locked(cache_folder() / "lock"):
         if folder is not None or not target.exists():
@@ -73,8 +72,6 @@ def fill(folder: Path) -> int:
 
     Raises PlanError when pip cannot fetch them or the folder cannot be written.
     """
-    from crosprov.twin.locks import locked
-
     with locked(cache_folder() / "lock"):
         found = {wheel.name: wheel for program in PROGRAMS for wheel in _fetched(program)}
         try:

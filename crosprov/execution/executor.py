@@ -92,8 +92,7 @@ def _judge(heard: Listener, number: int, done: Completed) -> None:
         change, code = heard.failed
         raise ChangeFailed(
             plan.host,
-            f"{change.resource} could not be {change.action.past}: its command ended with status "
-            f"{code}" + (f"\n{said}" if said else ""),
+            f"{change.resource} could not be {change.action.past}: {_reason(code, said)}",
             hint=_hint(said),
         )
     if not heard.ended:
@@ -103,6 +102,13 @@ def _judge(heard: Listener, number: int, done: Completed) -> None:
             + (f" ({_last(said)})" if said else f" (status {done.status})"),
             hint="apply again: it starts from what is there",
         )
+
+
+def _reason(code: int, said: str) -> str:
+    """Give the one line that a command said, or all of it below its status."""
+    if said and "\n" not in said:
+        return f"{said} (status {code})"
+    return f"its command ended with status {code}" + (f"\n{said}" if said else "")
 
 
 def _hint_of_records(said: str, untouched: str) -> str:

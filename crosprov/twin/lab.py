@@ -18,7 +18,7 @@ from crosprov.twin.archives import share
 from crosprov.twin.container import Base, Container, write_known_hosts
 from crosprov.twin.keys import ensure_key
 from crosprov.twin.layers import write_kind
-from crosprov.twin.locks import locked
+from crosprov.locks import locked
 from crosprov.twin.names import Names, short_hash
 from crosprov.twin.readiness import BOOT_TIMEOUT, await_ready
 from crosprov.twin.record import LabRecord, Seat

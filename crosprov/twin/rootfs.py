@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crosprov.errors import TwinError
-from crosprov.twin.locks import locked
+from crosprov.locks import locked
 from crosprov.twin.programs import run
 
 CACHE = Path("/var/cache/crosprov-twin")

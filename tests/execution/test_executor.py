@@ -37,7 +37,7 @@ def test_the_first_failure_ends_it_with_the_output_of_its_command(tmp_path: Path
     plan = plan_of(
         tmp_path / "s",
         shell("good", "echo not shown"),
-        shell("bad", "echo reason >&2; exit 7", "echo never", undo=f"touch {undone}"),
+        shell("bad", "echo the >&2; echo reason >&2; exit 7", "echo never", undo=f"touch {undone}"),
         shell("after", f"touch {tmp_path / 'after'}"),
     )
     events, error = carried(plan)
@@ -47,6 +47,12 @@ def test_the_first_failure_ends_it_with_the_output_of_its_command(tmp_path: Path
     assert "not shown" not in error.message
     assert undone.exists() and not (tmp_path / "after").exists()
     assert sum(isinstance(e, ChangeDone) for e in events) == 1
+
+
+def test_a_failure_with_one_line_to_say_has_it_as_its_sentence(tmp_path: Path) -> None:
+    _, error = carried(plan_of(tmp_path / "s", shell("bad", "echo 'no such build' >&2; exit 7")))
+    assert isinstance(error, ChangeFailed)
+    assert error.message == "test bad could not be run: no such build (status 7)"
 
 
 @pytest.mark.parametrize("command", ["false; true", "exit 0", "(exit 3) || true"])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from crosprov.twin.locks import locked
+from crosprov.locks import locked
 
 
 def test_a_second_holder_waits_and_says_so(tmp_path: Path) -> None:
