@@ -7,7 +7,6 @@ try again.
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,9 +14,11 @@ from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import requests
-import urllib3
+from urllib3 import BaseHTTPResponse, Timeout
+from urllib3 import exceptions as failures
 
 from crosprov.mirror.part import Broken, Part, Reason
+from crosprov.mirror.routes import Routes
 from crosprov.mirror.stores import PIECE
 
 REDIRECTS = 5
@@ -42,29 +43,25 @@ class Patience:
 
 
 class Web:
-    """Ask web servers; each thread keeps connections of its own."""
+    """Ask web servers; safe for threads."""
 
     def __init__(self, patience: Patience) -> None:
         self.patience = patience
-        self._local = threading.local()
-        self._sessions: list[requests.Session] = []
-        self._lock = threading.Lock()
+        self._timeout = Timeout(connect=patience.connect, read=patience.silence)
+        self._routes = Routes()
 
     def close(self) -> None:
         """Close all connections."""
-        with self._lock:
-            for session in self._sessions:
-                session.close()
-            self._sessions.clear()
+        self._routes.close()
 
     def get(self, url: str, most: int) -> bytes | None:
         """Get a small file; None when there is none, or when it is larger. Raises Broken."""
         with self._answer(url, {}, follow_down=False) as answer:
-            if answer.status_code in (404, 410):
+            if answer.status in (404, 410):
                 return None
             _check(answer)
             content, begun = b"", time.monotonic()
-            while piece := answer.raw.read1(most + 1 - len(content), decode_content=False):
+            while piece := answer.read1(most + 1 - len(content), decode_content=False):
                 content += piece
                 if len(content) > most:
                     return None
@@ -76,7 +73,7 @@ class Web:
         """Append a file's bytes to a part, from where it ends; raises Broken and Fault."""
         headers = self._resumption(url, part)
         with self._answer(url, headers, follow_down=part.is_provable) as answer:
-            if answer.status_code == 416:
+            if answer.status == 416:
                 part.restart()
                 raise Broken(Reason.CORRUPT, "it has no bytes from there on", passing=True)
             _check(answer)
@@ -100,9 +97,9 @@ class Web:
         headers = {"Range": f"bytes={part.done}-"}
         return headers if tag is None else {**headers, "If-Range": tag}
 
-    def _read(self, answer: requests.Response, part: Part) -> None:
+    def _read(self, answer: BaseHTTPResponse, part: Part) -> None:
         """Read the body; it may be slow, but not slower than what patience allows."""
-        read: Callable[..., bytes] = answer.raw.read1
+        read: Callable[..., bytes] = answer.read1
         most = part.bandwidth.piece(PIECE)
         waited, came = 0.0, 0
         while True:
@@ -123,40 +120,33 @@ class Web:
     @contextmanager
     def _answer(
         self, url: str, headers: Mapping[str, str], *, follow_down: bool
-    ) -> Iterator[requests.Response]:
+    ) -> Iterator[BaseHTTPResponse]:
         """Send a request and follow redirections; whatever breaks is worded."""
+        answer = None
         try:
-            with self._send(url, headers, follow_down) as answer:
-                yield answer
-        except (requests.Timeout, urllib3.exceptions.TimeoutError):
+            answer = self._send(url, headers, follow_down)
+            yield answer
+        except failures.TimeoutError:
             raise _unreachable("the server was silent for too long") from None
-        except requests.exceptions.SSLError:
+        except failures.SSLError:
             raise Broken(Reason.REFUSED, "the server's certificate is not trusted") from None
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
+        except (failures.LocationValueError, requests.RequestException, UnicodeError):
             raise Broken(Reason.REFUSED, "the address cannot be asked") from None
-        except (
-            requests.RequestException,
-            urllib3.exceptions.HTTPError,
-            ConnectionError,
-        ) as error:
+        except (failures.HTTPError, ConnectionError) as error:
             raise _unreachable(_fate(error)) from None
-        except UnicodeError:  # of a host's name that is no name
-            raise Broken(Reason.REFUSED, "the address cannot be asked") from None
+        finally:
+            if answer is not None:
+                answer.close()
+                answer.release_conn()
 
-    def _send(self, url: str, headers: Mapping[str, str], follow_down: bool) -> requests.Response:
-        limits = (self.patience.connect, self.patience.silence)
+    def _send(self, url: str, headers: Mapping[str, str], follow_down: bool) -> BaseHTTPResponse:
         for _ in range(REDIRECTS + 1):
-            answer = self._session().get(
-                url,
-                headers={**_PLAIN, **headers},
-                stream=True,
-                allow_redirects=False,
-                timeout=limits,
-            )
-            if not answer.is_redirect:
+            answer = self._routes.get(url, {**_PLAIN, **headers}, self._timeout)
+            where = answer.get_redirect_location()
+            if not where:
                 return answer
             answer.close()
-            target = urljoin(url, answer.headers["location"])
+            target = urljoin(url, where)
             schemes = urlsplit(url).scheme, urlsplit(target).scheme
             if schemes[1] not in ("http", "https"):
                 raise Broken(Reason.REFUSED, f"it leads to an address of {schemes[1]!r}")
@@ -164,14 +154,6 @@ class Web:
                 raise Broken(Reason.REFUSED, "it leads away from https, with no strong hash")
             url = target
         raise Broken(Reason.REFUSED, f"it leads on more than {REDIRECTS} times")
-
-    def _session(self) -> requests.Session:
-        if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
-            with self._lock:
-                self._sessions.append(self._local.session)
-        session: requests.Session = self._local.session
-        return session
 
 
 def shown(url: str) -> str:
@@ -182,8 +164,8 @@ def shown(url: str) -> str:
     return urlunsplit(parts._replace(netloc=f"…@{parts.netloc.rpartition('@')[2]}"))
 
 
-def _check(answer: requests.Response) -> None:
-    status = answer.status_code
+def _check(answer: BaseHTTPResponse) -> None:
+    status = answer.status
     if status in (200, 206):
         return
     if status in (404, 410):
@@ -197,10 +179,10 @@ def _check(answer: requests.Response) -> None:
     raise Broken(Reason.REFUSED, f"it answers {status}")
 
 
-def _place(answer: requests.Response, part: Part) -> None:
+def _place(answer: BaseHTTPResponse, part: Part) -> None:
     """Make sure that the body belongs where the part ends; raises Broken."""
     size = part.archive.size
-    if answer.status_code == 206:
+    if answer.status == 206:
         found = _RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
         right = found and int(found[1]) == part.done and found[3] in (str(size), "*")
         if not right or not part.done:
@@ -218,7 +200,7 @@ def _place(answer: requests.Response, part: Part) -> None:
     part.restart()  # a server that knows no ranges sends all of it
 
 
-def _explained(broken: Broken, answer: requests.Response) -> Broken:
+def _explained(broken: Broken, answer: BaseHTTPResponse) -> Broken:
     """Say of a wrong content that it is a web page, which is what often comes instead."""
     kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if broken.reason is Reason.CORRUPT and kind in ("text/html", "application/xhtml+xml"):

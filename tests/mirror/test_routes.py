@@ -1,0 +1,131 @@
+"""Ways to web servers: what the environment says of them, looked up once and kept apart."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import requests
+from urllib3 import Timeout
+from urllib3.exceptions import LocationValueError
+
+from crosprov.mirror.routes import Routes
+
+_TIMEOUT = Timeout(connect=5.0, read=5.0)
+
+
+class _Seen(ThreadingHTTPServer):
+    """Answer everything, and remember what was asked."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.asked: list[tuple[str, str | None]] = []
+
+    @property
+    def place(self) -> str:
+        return f"127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Seen
+
+    def do_GET(self) -> None:
+        self.server.asked.append((self.path, self.headers.get("Authorization")))
+        self.send_response(302 if self.path == "/moved" else 200)
+        self.send_header("Location", "/elsewhere")
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[_Seen]:
+    with _Seen() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Leave no proxy and no passwords of this machine in the way."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def _get(*urls: str) -> list[int]:
+    routes = Routes()
+    try:
+        statuses = []
+        for url in urls:
+            answer = routes.get(url, {}, _TIMEOUT)
+            answer.drain_conn()
+            statuses.append(answer.status)
+        return statuses
+    finally:
+        routes.close()
+
+
+def _basic(words: str) -> str:
+    return f"Basic {base64.b64encode(words.encode()).decode()}"
+
+
+PATHS = [
+    # the address after its server, what the server is asked for
+    ("", "/"),
+    ("/a/b.tar?x=1", "/a/b.tar?x=1"),
+    ("/a b", "/a%20b"),
+    ("/a%20b%2Fc", "/a%20b%2Fc"),
+    ("/ä", "/%C3%A4"),
+]
+
+
+@pytest.mark.parametrize(("address", "asked"), PATHS)
+def test_an_address_is_asked_for_as_it_is_written(server: _Seen, address: str, asked: str) -> None:
+    assert _get(f"http://{server.place}{address}") == [200]
+    assert server.asked == [(asked, None)]
+
+
+def test_a_redirection_is_left_to_the_caller(server: _Seen) -> None:
+    assert _get(f"http://{server.place}/moved") == [302]
+    assert [path for path, _ in server.asked] == ["/moved"]
+
+
+def test_a_password_of_the_address_goes_to_its_server_only(server: _Seen) -> None:
+    _get(f"http://me:pass%20word@{server.place}/a", f"http://{server.place}/b")
+    assert server.asked == [("/a", _basic("me:pass word")), ("/b", None)]
+
+
+def test_netrc_is_read(server: _Seen, tmp_path: Path) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    _get(f"http://{server.place}/a", f"http://{server.place}/b")
+    assert server.asked == [("/a", _basic("me:secret")), ("/b", _basic("me:secret"))]
+
+
+def test_a_proxy_is_asked_for_whole_addresses(
+    server: _Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://{server.place}")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    _get("http://mirror.example.com/a?b", f"http://{server.place}/direct")
+    assert [path for path, _ in server.asked] == ["http://mirror.example.com/a?b", "/direct"]
+
+
+@pytest.mark.parametrize("address", ["http:///a", "http://*.example.com/a", "ftp://example.com/a"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises((requests.RequestException, LocationValueError)):
+        _get(address)
