@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench.measure import BenchError
-from crosprov.twin.locks import locked
+from crosprov.locks import locked
 
 _ANSIBLE = "ansible-core>=2.18,<2.21"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from types import ModuleType
@@ -15,7 +15,7 @@ from crosprov.planning.engine import RoleDeploy
 from crosprov.planning.planner import HostModel
 from crosprov.roles import common
 from crosprov.roles.modules import load
-from crosprov.secrets import Reference, vault
+from crosprov.secrets import HASHED, Reference, vault
 
 Deploy = Callable[[Lab, Host], object]
 
@@ -88,10 +88,11 @@ def describes(host: Host, path: str) -> bool:
     return path in wanted.directories or path in wanted.links
 
 
-def secret(lab: Lab, reference: SecretRef) -> str:
+def secret(lab: Lab, reference: SecretRef, *, salt: str | Sequence[str] | None = None) -> str:
     """Give the token of a secret; it may stand in a file's content and nowhere else.
 
-    Raises SecretError when the reference leads to nothing.
+    With a salt it stands for what `crosprov.derivation` makes of the secret with that: a hash,
+    or another password. Raises SecretError when the reference leads to nothing.
     """
     given: dict[str, str | list[str]] = {}
     if reference.env is not None:
@@ -101,5 +102,7 @@ def secret(lab: Lab, reference: SecretRef) -> str:
     if reference.command is not None:
         command = reference.command
         given["command"] = command if isinstance(command, str) else list(command)
+    if salt is not None:
+        given[HASHED] = salt if isinstance(salt, str) else list(salt)
     found: Reference = given
     return vault.token(found, lab.folder)

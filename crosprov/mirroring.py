@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +15,7 @@ from crosprov.inventory.findings import suggest
 from crosprov.inventory.lab import Host, Lab
 from crosprov.inventory.load import load_lab
 from crosprov.mirror.config import Config, Limits, TreeSource
+from crosprov.mirror.hosts import Reader
 from crosprov.mirror.presets import PRESETS
 from crosprov.mirror.selection import state_of
 from crosprov.roles import mirror
@@ -51,6 +53,7 @@ def config_of(
                 git=tree.git,
                 branch=tree.branch,
                 public=tree.public,
+                masters=tuple(Path(master) for master in tree.masters),
             )
             for tree in described.trees
         ),
@@ -65,10 +68,25 @@ def config_of(
     )
 
 
+class InventoryMirrors:
+    """Read mirrors out of inventories, for the mirror's program on this machine."""
+
+    def names(self, inventory: Path) -> tuple[str, ...]:
+        """Name the mirrors of an inventory; raises what `load_lab` raises."""
+        return tuple(load_lab(inventory).mirrors)
+
+    def open(
+        self, inventory: Path, name: str, *, twin: bool = False
+    ) -> AbstractContextManager[Config]:
+        """Give the configuration of a mirror; see `config_here`."""
+        return config_here(inventory, name, twin=twin)
+
+
 @contextmanager
-def config_here(inventory: Path, name: str) -> Iterator[Config]:
+def config_here(inventory: Path, name: str, *, twin: bool = False) -> Iterator[Config]:
     """Give the configuration of a mirror of an inventory file, for use on this machine.
 
+    A folder that a host serves is reached through it, or with `twin` through its twin.
     Credentials that are no file stand in a private one until the end of the block. Raises
     UsageError for a mirror that is not in the inventory, and what `load_lab` raises.
     """
@@ -77,17 +95,45 @@ def config_here(inventory: Path, name: str) -> Iterator[Config]:
     if described is None:
         hint = suggest(name, lab.mirrors) or f"it has {', '.join(lab.mirrors) or 'none'}"
         raise UsageError(f"{inventory} has no mirror {name}", hint=hint)
-    serving = [host for host in lab.hosts.values() if _serves(host, name)]
-    server = serving[0] if serving else None
+    server = next((host for host in lab.hosts.values() if _serves(host, name)), None)
     state = state_of(described.store, lab.name)
-    with TemporaryDirectory(prefix="crosprov-") as folder:
+    with ExitStack() as stack:
         credentials = None
         if described.credentials is not None:
+            folder = stack.enter_context(TemporaryDirectory(prefix="crosprov-"))
             credentials = Path(folder, "credentials")
-            token = secret(lab, described.credentials)
+            content = revealed(secret(lab, described.credentials))
             with open(os.open(credentials, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
-                file.write(vault.reveal(token.encode()))
-        yield config_of(lab, name, server=server, credentials=credentials, state=state)
+                file.write(content.encode())
+        config = config_of(lab, name, server=server, credentials=credentials, state=state)
+        if server is not None:
+            config = stack.enter_context(_on_its_host(lab, server, config, twin=twin))
+        yield config
+
+
+@contextmanager
+def _on_its_host(lab: Lab, server: Host, config: Config, *, twin: bool) -> Iterator[Config]:
+    """Add to a configuration how the host is reached, and as whom its files are read."""
+    from crosprov.mirror_host import reached
+
+    settings = server.settings(mirror.Settings)
+    syncs = lab.mirrors[config.name].synced
+    with reached(lab, server.name, config.name, config.store, syncs=syncs, twin=twin) as (
+        host,
+        address,
+    ):
+        reader = None
+        for name, reference in settings.readers.items():
+            if config.visibility == "private":
+                reader = Reader(name, revealed(secret(lab, reference)))
+                break
+        reading = f"{base_url(address, settings.port)}/{config.name}/distfiles"
+        yield replace(config, host=host, reader=reader, reading=reading)
+
+
+def revealed(token: str) -> str:
+    """Give a secret's value, for a use on this machine."""
+    return vault.reveal(token.encode()).decode()
 
 
 def _serves(host: Host, name: str) -> bool:

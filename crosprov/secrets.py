@@ -18,9 +18,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from crosprov.derivation import derived
 from crosprov.errors import SecretError
 
 Reference = Mapping[str, str | list[str]]
+HASHED = "salt"  # key of a reference whose value is made of the secret: see crosprov.derivation
 TOKEN = re.compile(r"crosprov-secret-[0-9a-f]{16}-token")
 _SHORTEST_MASKED_LINE = 4  # shorter pieces occur by chance, and masking them would tell
 
@@ -118,10 +120,18 @@ def same(value: str, salt: str, digest: str) -> bool:
 def resolve(reference: Reference, base: Path, environ: Mapping[str, str] | None = None) -> str:
     """Read a secret: `{env: NAME}`, `{file: PATH}` (relative to `base`) or `{command: ARGV}`.
 
-    One final newline is not part of a secret that is read from a file or a command.
+    One final newline is not part of a secret that is read from a file or a command. With a
+    salt beside it, what is given is made of the secret with that, and is kept as one itself.
     Raises SecretError, which names the reference and never the value.
     """
     environ = os.environ if environ is None else environ
+    reference = dict(reference)
+    salt = reference.pop(HASHED, None)
+    value = _value(reference, base, environ)
+    return value if salt is None else derived(value, salt)
+
+
+def _value(reference: Reference, base: Path, environ: Mapping[str, str]) -> str:
     if len(reference) != 1:
         raise SecretError("a secret needs exactly one of env, file and command")
     match dict(reference):

@@ -11,6 +11,7 @@ from crosprov import __version__, wheelhouse
 from crosprov.deploying import base_url, describes, secret
 from crosprov.facts.staging import client
 from crosprov.inventory.lab import Host, Lab
+from crosprov.mirror_readers import Login, login_of, private_mirrors
 from crosprov.operations import files, merge
 from crosprov.operations.effects import effects
 from crosprov.operations.environments import environment, only_environment
@@ -32,6 +33,7 @@ CLIENT = "/usr/lib/crosprov/stage.py"
 CREDENTIALS = "/etc/crosprov/devserver.boto"
 XBUDDY_CONFIG = "/etc/crosprov/xbuddy_config.ini"
 MAKE_CONF = "/etc/crosprov/make.conf.mirrors"
+NETRC = "/etc/crosprov/mirrors.netrc"
 _SHADOW = "src/platform/dev/shadow_xbuddy_config.ini"  # below a checkout
 
 
@@ -45,7 +47,7 @@ def deploy(lab: Lab, host: Host) -> None:
         files.directory(wanted.static_dir, user=ACCOUNT, group=ACCOUNT)
     _credentials(lab, wanted)
     _xbuddy_config(lab, wanted)
-    _mirrors(lab, wanted)
+    _mirrors(lab, host, wanted)
     if wanted.implementation == "chromiumos":
         chromiumos(lab, host, wanted)
     else:
@@ -101,22 +103,46 @@ def _xbuddy_config(lab: Lab, wanted: dev_server.Settings) -> None:
         files.absent(path, restarts=[UNIT])
 
 
-def _mirrors(lab: Lab, wanted: dev_server.Settings) -> None:
+def _mirrors(lab: Lab, host: Host, wanted: dev_server.Settings) -> None:
     """Say from where builds fetch archives: in a make.conf, or in a file for one to source."""
     if wanted.mirrors is None:
         files.absent(MAKE_CONF)
+        files.absent(NETRC)
         return
     server = lab.hosts[wanted.mirrors]
+    login = _login(lab, host, server)
     served = server.settings(mirror.Settings)
     root = base_url(server.address, served.port)
     bases = [f"{root}/{name}" for name in served.serves]
     whole = wanted.make_conf is None
-    text = render("dev_server/make.conf.mirrors.j2", lab=lab.name if whole else None, bases=bases)
+    text = render(
+        "dev_server/make.conf.mirrors.j2",
+        lab=lab.name if whole else None,
+        bases=bases,
+        login=f" --netrc-file {login.seen_as}" if login else "",
+    )
     if wanted.make_conf is None:
         files.file(MAKE_CONF, text)
     else:
         merge.block(wanted.make_conf, text, marker="crosprov mirrors")
         files.absent(MAKE_CONF)
+
+
+def _login(lab: Lab, host: Host, server: Host) -> Login | None:
+    """Give builds what they log in with at private mirrors, which nobody else may read."""
+    login = login_of(lab, host)
+    private = private_mirrors(lab, server)
+    if login is None or login.netrc != NETRC:
+        files.absent(NETRC)
+    if login is not None:
+        text = login.text(server.address)
+        files.file(login.netrc, text, mode="0600", user=login.owner)
+    elif private and server.settings(mirror.Settings).readers:
+        effects().notices.append(
+            f"builds cannot read the private mirrors {', '.join(private)} of {server.name}: none "
+            "of its readers is named as this host, and mirror_login names none"
+        )
+    return login
 
 
 def _unit(lab: Lab, wanted: dev_server.Settings, folder: str) -> str:

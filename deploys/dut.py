@@ -123,13 +123,8 @@ def _would_write(lab: Lab, wanted: dut.Settings) -> tuple[str, ...]:
 def _umpire(lab: Lab, factory: dut.Factory) -> str:
     """Word the root of a project's Umpire as the DUT reaches it."""
     server = lab.hosts[factory.server]
-    projects = server.settings(factory_server.Settings).projects
-    if factory.project not in projects:
-        raise PlanError(
-            f"factory names the project {factory.project}, which {factory.server} does not have",
-            hint=f"its projects: {', '.join(projects) or 'none'}",
-        )
-    return base_url(factory.address or server.address, projects[factory.project].umpire_port)
+    project = server.settings(factory_server.Settings).projects[factory.project]
+    return base_url(factory.address or server.address, project.umpire_port)
 
 
 def _root(lab: Lab, wanted: dut.Settings, name: str) -> str:

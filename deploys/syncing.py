@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 from functools import partial
 
@@ -23,6 +24,10 @@ from crosprov.wheels import MIRROR
 
 ACCOUNT = "crosprov-mirror"
 ENVIRONMENTS = "/usr/lib/crosprov/mirror"
+
+# Within which time of its hour, day, week or month a host begins, so that not all begin at once.
+_SYNC_WITHIN = {"hourly": "5min", "daily": "1h", "weekly": "3h"}
+_VERIFY_WITHIN = {"daily": "12h", "weekly": "3d", "monthly": "10d"}
 
 
 def prepare(lab: Lab, names: Sequence[str]) -> None:
@@ -50,23 +55,36 @@ def sync(lab: Lab, host: Host, settings: mirror.Settings, names: Sequence[str]) 
 
 
 def _units(lab: Lab, host: Host, name: str, folder: str) -> None:
-    described, service = lab.mirrors[name], f"crosprov-mirror@{name}.service"
-    timer = f"crosprov-mirror@{name}.timer"
-    configuration = f"{CONFIGURATIONS}/{name}.json"
-    files.file(configuration, _configuration(lab, host, name)[0])
+    described = lab.mirrors[name]
+    files.file(f"{CONFIGURATIONS}/{name}.json", _configuration(lab, host, name)[0])
     _credentials(lab, described, name)
-    files.file(f"{UNITS}@{name}.service", _service(lab, name, folder, configuration))
-    unit(service, enabled=None, running=None)
-    text = render("mirror/sync.timer.j2", lab=lab.name, mirror=name, every=described.every)
-    files.file(f"{UNITS}@{name}.timer", text, restarts=[timer])
-    unit(timer)
+    within = _SYNC_WITHIN[described.every]
+    _timed(lab, name, folder, described.every, within, verifies=False)
+    if described.verify != "never":
+        within = _VERIFY_WITHIN[described.verify]
+        _timed(lab, name, folder, described.verify, within, verifies=True)
+
+
+def _timed(lab: Lab, name: str, folder: str, every: str, within: str, *, verifies: bool) -> None:
+    """Have a service run now and then: the sync of a mirror, or its verification."""
+    path = f"{UNITS}{'-verify' if verifies else ''}@{name}"
+    base = posixpath.basename(path)
+    files.file(f"{path}.service", _service(lab, name, folder, verifies=verifies))
+    unit(f"{base}.service", enabled=None, running=None)
+    text = render(
+        "mirror/sync.timer.j2",
+        lab=lab.name, mirror=name, every=every, within=within, verifies=verifies,
+    )  # fmt: skip
+    files.file(f"{path}.timer", text, restarts=[f"{base}.timer"])
+    unit(f"{base}.timer")
 
 
 def _configuration(lab: Lab, host: Host, name: str) -> tuple[str, str]:
     """Give the text of a mirror's configuration, and the name of what it brings."""
     described = lab.mirrors[name]
     credentials = f"{CONFIGURATIONS}/{name}.credentials" if described.credentials else None
-    config = config_of(lab, name, server=host, credentials=credentials, state=f"{STATES}/{name}")
+    server = host if described.folder else None  # a bucket is read elsewhere
+    config = config_of(lab, name, server=server, credentials=credentials, state=f"{STATES}/{name}")
     return written(config), config.digest
 
 
@@ -79,19 +97,22 @@ def _credentials(lab: Lab, described: Mirror, name: str) -> None:
     files.file(path, content, mode="0600", user=ACCOUNT, group=ACCOUNT)
 
 
-def _service(lab: Lab, name: str, folder: str, configuration: str) -> str:
+def _service(lab: Lab, name: str, folder: str, *, verifies: bool) -> str:
     described = lab.mirrors[name]
     read = [tree.path or tree.git or "" for tree in described.trees]
-    read = [place for place in (*read, *described.upstreams) if place.startswith("/")]
-    places = [f"{path}/" for path in (described.store, *read)]
+    read += [master for tree in described.trees for master in tree.masters]
+    places = [
+        f"{path}/" for path in (described.store, *read, *described.upstreams) if path[:1] == "/"
+    ]
     return render(
         "mirror/sync.service.j2",
         lab=lab.name,
         mirror=name,
         account=ACCOUNT,
         environment=folder,
-        configuration=configuration,
-        store=described.store,
+        configuration=f"{CONFIGURATIONS}/{name}.json",
+        folder=described.folder,
+        verifies=verifies,
         in_home=any(path.startswith(("/home/", "/root/", "/run/user/")) for path in places),
         in_tmp=any(path.startswith(("/tmp/", "/var/tmp/")) for path in places),
     )

@@ -15,7 +15,7 @@ from crosprov.cli.failure import guarded
 # `EXAMPLES` in a module is shown below its help. This is also the order of the help.
 COMMANDS = (
     "init", "validate", "schema", "graph", "plan", "apply", "status", "rehearse", "twin",
-    "devserver", "mirror", "wheelhouse",
+    "devserver", "mirror", "factory", "wheelhouse",
 )  # fmt: skip
 
 

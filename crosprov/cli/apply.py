@@ -36,8 +36,8 @@ Examples:
   crosprov apply lab.yml --limit canary      begin with a few
   crosprov apply lab.plan                    a saved plan, exactly, or not at all
 
-A host whose inventory says `reboot: ask` is named and asked for once more before it is rebooted;
---yes and a saved plan are consent.
+A host whose inventory says `reboot: ask` is named and asked for once more before it is rebooted,
+so is data that a plan deletes for good. --yes and a saved plan are consent.
 
 Exit status: 0 every host is as the inventory says, 3 a host no longer looks as it did when the
 plan was made, 4 some hosts failed or were not reached, 1 the inventory has problems, 64 wrong
@@ -96,7 +96,7 @@ def _apply_inventory(
         if dry_run:
             return 4 if plan.failures else 0
         asked = not yes and not plan.empty
-        if asked and not (_agreed(plan) and _reboots_agreed(plan)):
+        if asked and not (_agreed(plan) and _reboots_agreed(plan) and _losses_agreed(plan)):
             return 0
         with progress(sys.stderr, len(plan.hosts), "applying") as emit:
             # The person may have taken a while: what is applied must be what was shown.
@@ -158,6 +158,18 @@ def _reboots_agreed(plan: Plan) -> bool:
         f"This reboots {names(hosts)}. Go on?",
         "nothing was changed; to apply what needs no reboot, set `reboot: never` for "
         f"{names(hosts)}, or leave them out: --limit '{without}'",
+    )
+
+
+def _losses_agreed(plan: Plan) -> bool:
+    """Ask apart for each host on which data is deleted for good."""
+    return all(
+        _confirmed(
+            f"This deletes {', '.join(host.destroys)} on {host.host}, for good. Go on?",
+            "nothing was changed; to keep the data, take `delete_data: true` out of the inventory",
+        )
+        for host in plan.hosts
+        if host.destroys
     )
 
 

@@ -38,6 +38,6 @@ def mirror(context: typer.Context) -> None:
             hint="pip install 'crosprov[mirror]'",
         )
     from crosprov.mirror.console import main
-    from crosprov.mirroring import config_here
+    from crosprov.mirroring import InventoryMirrors
 
-    raise typer.Exit(main(context.args, program, config_here))
+    raise typer.Exit(main(context.args, program, InventoryMirrors()))

@@ -13,6 +13,7 @@ from crosprov.cli.output import as_json
 from crosprov.errors import InventoryError
 
 if TYPE_CHECKING:
+    from crosprov.errors import Problem
     from crosprov.inventory.lab import Lab
 
 EXAMPLES = """\
@@ -34,6 +35,7 @@ def validate(
     format: FormatOption = Format.text,
 ) -> None:
     """Check an inventory and tell everything that is wrong with it. Touches no host."""
+    from crosprov.inventory.absent_files import absent_files
     from crosprov.inventory.load import load_lab
     from crosprov.inventory.select import select
 
@@ -46,17 +48,19 @@ def validate(
         typer.echo(as_json({"valid": False, "problems": problems}), nl=False)
         raise typer.Exit(error.exit_code) from None
     chosen = select(lab, limit, role)
+    absent = absent_files(lab, chosen)
     if format is Format.json:
-        typer.echo(as_json(_described(lab, chosen)), nl=False)
+        typer.echo(as_json(_described(lab, chosen, absent)), nl=False)
     else:
-        typer.echo(_summary(lab, chosen), nl=False)
+        typer.echo(_summary(lab, chosen) + _told(absent), nl=False)
 
 
-def _described(lab: Lab, chosen: tuple[str, ...]) -> dict[str, object]:
+def _described(lab: Lab, chosen: tuple[str, ...], absent: tuple[Problem, ...]) -> dict[str, object]:
     hosts = [lab.hosts[name] for name in chosen]
     return {
         "valid": True,
         "problems": [],
+        "absent": [asdict(file) for file in absent],
         "lab": lab.name,
         "hosts": [
             {
@@ -82,6 +86,12 @@ def _summary(lab: Lab, chosen: tuple[str, ...]) -> str:
     width = max(map(len, counted))
     lines += [f"  {role:{width}}  {_hosts(number)}" for role, number in sorted(counted.items())]
     return "\n".join(lines) + "\n"
+
+
+def _told(absent: tuple[Problem, ...]) -> str:
+    if not absent:
+        return ""
+    return "\n".join(["a plan will need these:", *(f"  {file}" for file in absent)]) + "\n"
 
 
 def _hosts(number: int) -> str:

@@ -16,11 +16,13 @@ def read_checked(send: Send) -> bytes | None:
     """
     try:
         with open(send.source, "rb") as file:
-            if send.size == 0:
+            if send.size == 0 and send.offset is None:
                 return b"" if file.read(1) == b"" else None
-            view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except (OSError, ValueError):
         return None
+    if send.offset is not None:
+        view = view[send.offset : send.offset + send.size]
     if len(view) != send.size or hashlib.sha256(view).hexdigest() != send.sha256:
         return None
     return cast(bytes, view)  # transports take it in slices, as they would bytes

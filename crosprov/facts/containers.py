@@ -1,4 +1,4 @@
-"""Ask Docker for a container and its image, in one question."""
+"""Ask Docker for a container, in one question."""
 
 from __future__ import annotations
 
@@ -85,38 +85,6 @@ class ContainerFact(FactBase[ContainerState]):
                     needs=needs.strip("-"), spec=_spec(spec), **common,
                 )  # fmt: skip
         return ContainerState(**common)
-
-
-@dataclass(frozen=True, slots=True)
-class ImageState:
-    """What a name of an image points at, and what it shall point at after an archive's load."""
-
-    docker: str = "none"
-    image: str = ""
-    loaded: str = ""  # the id that the archive gave when it was loaded on this host
-
-
-class ImageFact(FactBase[ImageState]):
-    """Observe an image; `record` is the path of the record of an archive's load."""
-
-    title = "image"
-
-    def command(self, image: str, record: str) -> str:
-        return (
-            "if ! command -v docker >/dev/null 2>&1; then echo docker none; "
-            "elif ! docker ps -q >/dev/null 2>&1; then echo docker down; else echo docker ok; "
-            f"echo \"image $(docker image inspect -f '{{{{.Id}}}}' {shlex.quote(image)} "
-            '2>/dev/null)"; fi; '
-            f'echo "loaded $(cat {shlex.quote(record)} 2>/dev/null)"'
-        )
-
-    @staticmethod
-    def default() -> ImageState:
-        return ImageState()
-
-    def process(self, output: list[str]) -> ImageState:
-        said = {word: rest for word, _, rest in (line.partition(" ") for line in output)}
-        return ImageState(said["docker"], said.get("image", ""), said.get("loaded", ""))
 
 
 def ids_of(containers: Sequence[str]) -> str:

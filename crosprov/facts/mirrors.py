@@ -10,6 +10,7 @@ from pyinfra.api import FactBase
 
 # Of the last good sync only whole days are told, up to this many.
 MOST_DAYS = 7
+MOST_VERIFIED = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +18,12 @@ class SyncState:
     """What is known of the syncs of a host, and decides what is to be done.
 
     `brought` names, by mirror, the configuration whose sync ended last; `units` the mirrors that
-    have units there, those of earlier inventories, too.
+    have units there, those of earlier inventories, too; `verified` those with units that verify.
     """
 
     brought: Mapping[str, str] = field(default_factory=dict)
     units: tuple[str, ...] = ()
+    verified: tuple[str, ...] = ()
 
 
 class SyncFact(FactBase[SyncState]):
@@ -35,7 +37,9 @@ class SyncFact(FactBase[SyncState]):
             'read -r c l 2>/dev/null <"$d/outcome" || continue; '
             'd=${d%/}; echo "state ${d##*/} $c"; done; '
             f"for u in {shlex.quote(units)}@*.service; do "
-            '[ ! -e "$u" ] || { u=${u##*@}; echo "unit ${u%.service}"; }; done'
+            '[ ! -e "$u" ] || { u=${u##*@}; echo "unit ${u%.service}"; }; done; '
+            f"for u in {shlex.quote(units)}-verify@*.service; do "
+            '[ ! -e "$u" ] || { u=${u##*@}; echo "verify ${u%.service}"; }; done'
         )
 
     @staticmethod
@@ -44,14 +48,16 @@ class SyncFact(FactBase[SyncState]):
 
     def process(self, output: list[str]) -> SyncState:
         brought: dict[str, str] = {}
-        units = []
+        units, verified = [], []
         for line in output:
             match line.split():
                 case ["state", name, configuration]:
                     brought[name] = configuration
                 case ["unit", name]:
                     units.append(name)
-        return SyncState(brought, tuple(units))
+                case ["verify", name]:
+                    verified.append(name)
+        return SyncState(brought, tuple(units), tuple(verified))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +66,15 @@ class Synced:
 
     `lacking` counts the files that the last one could not get or prove; `days` is how long ago
     one last lacked nothing, MOST_DAYS for that and more, None for never. `progress` is how far
-    the present one is, "" for none.
+    the present one is, "" for none. `verified` is how long ago all files were read, in days up
+    to MOST_VERIFIED, None for never; `findings` counts those that were not as they should be.
     """
 
     lacking: int = 0
     days: int | None = None
     progress: str = ""
+    verified: int | None = None
+    findings: int = 0
 
 
 class SyncAgeFact(FactBase[dict[str, Synced]]):
@@ -81,9 +90,12 @@ class SyncAgeFact(FactBase[dict[str, Synced]]):
             's=$(stat -c %Y "$d/good" 2>/dev/null) && g=$(( (now - s) / 86400 )) && '
             f'{{ [ "$g" -lt {MOST_DAYS} ] || g={MOST_DAYS}; }}; '
             'read -r c l 2>/dev/null <"$d/outcome" || l=0; '
+            'v=never; w=0; read -r w 2>/dev/null <"$d/verified" && '
+            's=$(stat -c %Y "$d/verified" 2>/dev/null) && v=$(( (now - s) / 86400 )) && '
+            f'{{ [ "$v" -lt {MOST_VERIFIED} ] || v={MOST_VERIFIED}; }}; '
             f'a=$(systemctl show -P ActiveState {shlex.quote(unit)}@"$n".service 2>/dev/null); '
             '[ "$a" != activating ] || p="; $(head -n 1 "$d/progress" 2>/dev/null)"; '
-            'echo "$n $l $g$p"; done'
+            'echo "$n $l $g $v ${w:-0}$p"; done'
         )
 
     @staticmethod
@@ -94,8 +106,11 @@ class SyncAgeFact(FactBase[dict[str, Synced]]):
         found = {}
         for line in output:
             words, under_way, progress = line.partition(";")
-            name, lacking, days = words.split()
-            ago = None if days == "never" else max(int(days), 0)
+            name, lacking, days, verified, findings = words.split()
             said = (progress.strip() or "it begins") if under_way else ""
-            found[name] = Synced(int(lacking), ago, said)
+            found[name] = Synced(int(lacking), _ago(days), said, _ago(verified), int(findings))
         return found
+
+
+def _ago(days: str) -> int | None:
+    return None if days == "never" else max(int(days), 0)

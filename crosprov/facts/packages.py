@@ -38,6 +38,7 @@ class PackagesState:
     has_dpkg: bool = True
     interrupted: bool = False
     packages: Mapping[str, PackageState] = field(default_factory=dict)
+    architecture: str = ""  # of the host's own packages
 
     def of(self, name: str) -> PackageState:
         """Give the state of one package."""
@@ -97,4 +98,4 @@ class PackagesFact(FactBase[PackagesState]):
                     if not found.get(words[0], PackageState()).present:
                         found[words[0]] = PackageState(provided_by=words[1])
         states = {name: found[name] for name in wanted if name in found}
-        return PackagesState(True, "interrupted" in output, states)
+        return PackagesState(True, "interrupted" in output, states, native)

@@ -11,6 +11,7 @@ from crosprov.inventory.findings import Findings, suggest
 from crosprov.inventory.lab import Edge, Host, Lab
 from crosprov.inventory.mirror import Mirror
 from crosprov.inventory.shape import Marker, references
+from crosprov.roles import dut, factory_server
 
 SSH_PORT = 22
 
@@ -81,7 +82,7 @@ def check_references(
     for host, path, marker, written in _references(lab):
         field, target = ".".join(map(str, path)), str(written.value)
         if not isinstance(marker, HostRef):
-            fault = _mirror_fault(target, mirrors)
+            fault = _mirror_fault(target, mirrors, in_bucket=marker.in_bucket)
         elif (fault := _host_fault(target, marker.role, known)) is None and target != host.name:
             edges.append(Edge(host.name, field, target))
         if fault:
@@ -109,15 +110,41 @@ def _host_fault(
     return f"names {target}, which does not play {role}", hint
 
 
-def _mirror_fault(target: str, mirrors: Mapping[str, object]) -> tuple[str, str | None] | None:
+def _mirror_fault(
+    target: str, mirrors: Mapping[str, object], *, in_bucket: bool
+) -> tuple[str, str | None] | None:
     if target not in mirrors:
         hint = suggest(target, mirrors) or f"known: {', '.join(mirrors) or 'none'}"
         return f"names {target}, which is not under mirrors", hint
     mirror = mirrors[target]
-    if isinstance(mirror, Mirror) and mirror.folder is None:
-        hint = "only a store in a folder of the host can be served"
-        return f"names {target}, whose store is {mirror.store}", hint
+    if not isinstance(mirror, Mirror):
+        return None
+    if in_bucket != (mirror.folder is None):
+        hint = "a folder is served" if in_bucket else "only a store in a folder can be served"
+        other = "serves" if in_bucket else "fills"
+        return f"names {target}, whose store is {mirror.store}", f"{hint}: write it under {other}"
+    if in_bucket and not (mirror.synced and mirror.credentials):
+        message = f"names {target}, which lacks what a sync needs"
+        return message, "an automatic mirror with trees and credentials can be filled"
     return None
+
+
+def check_projects(lab: Lab, findings: Findings) -> None:
+    """Note DUTs under production whose project is not one of their factory server."""
+    for host in lab.hosts.values():
+        wanted = host.roles.get("dut")
+        if not isinstance(wanted, dut.Settings) or wanted.factory is None:
+            continue
+        name, project = wanted.factory.server, wanted.factory.project
+        server = lab.hosts[name].roles.get("factory_server") if name in lab.hosts else None
+        if not isinstance(server, factory_server.Settings):
+            continue  # which is told already
+        has = [one for one, settings in server.projects.items() if not settings.absent]
+        if project not in has:
+            mark = locate(host.source, ("dut", "factory", "project"))[1]
+            message = f"names the project {project}, which {name} does not have"
+            hint = suggest(project, has) or f"its projects: {', '.join(has) or 'none'}"
+            findings.add(mark, message, host=host.name, field="dut.factory.project", hint=hint)
 
 
 def check_circles(lab: Lab, findings: Findings) -> None:

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.functional_validators import AfterValidator
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -32,7 +40,9 @@ class HostRef:
 
 @dataclass(frozen=True, slots=True)
 class MirrorRef:
-    """Mark a field that names an entry of `mirrors`."""
+    """Mark a field that names an entry of `mirrors`: in a folder, or else in a bucket."""
+
+    in_bucket: bool = False
 
 
 def refusal(message: str, hint: str | None = None) -> PydanticCustomError:
@@ -40,7 +50,7 @@ def refusal(message: str, hint: str | None = None) -> PydanticCustomError:
     return PydanticCustomError("refused", "{message}", {"message": message, "hint": hint})
 
 
-def _matching(pattern: str, message: str, hint: str | None = None) -> Callable[[str], str]:
+def matching(pattern: str, message: str, hint: str | None = None) -> Callable[[str], str]:
     compiled = re.compile(pattern)
 
     def check(value: str) -> str:
@@ -105,6 +115,15 @@ def _store(value: str) -> str:
     return _absolute(value)
 
 
+def _plain(value: object) -> object:
+    """Give what a document holds as the types of JSON: its lists are tuples there."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value
+
+
 def _upstream(value: str) -> str:
     if value.startswith(("gs://", "/")):
         return _store(value)
@@ -137,24 +156,36 @@ InventoryFile = Annotated[InventoryPath, AfterValidator(_existing)]
 AccountName = Annotated[
     str,
     AfterValidator(
-        _matching(
+        matching(
             r"[a-z_][a-z0-9_-]{0,30}\$?",
             "must be an account name: lower-case letters, digits, - and _, at most 32",
         )
     ),
     Kind("account name"),
 ]
+AccountOrNumber = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
+    AfterValidator(
+        matching(
+            r"[a-z_][a-z0-9_-]{0,30}\$?|[0-9]{1,10}",
+            "must be an account's name or number",
+        )
+    ),
+    WithJsonSchema({"type": ["string", "integer"]}),
+    Kind("account name or number"),
+]
 PackageName = Annotated[
     str,
     AfterValidator(
-        _matching(r"[a-z0-9][a-z0-9.+-]+(:[a-z0-9-]+)?", "must be the name of a Debian package")
+        matching(r"[a-z0-9][a-z0-9.+-]+(:[a-z0-9-]+)?", "must be the name of a Debian package")
     ),
     Kind("package name"),
 ]
 UnitName = Annotated[
     str,
     AfterValidator(
-        _matching(
+        matching(
             r"[A-Za-z0-9:_.\\@-]+\.(service|socket|timer|path|target|mount|slice)",
             "must be the name of a systemd unit",
             "write the ending too: nginx.service",
@@ -165,13 +196,13 @@ UnitName = Annotated[
 SettingKey = Annotated[
     str,
     AfterValidator(
-        _matching(r"[A-Za-z_][A-Za-z0-9_.-]*", "must be a key of letters, digits, _, . and -")
+        matching(r"[A-Za-z_][A-Za-z0-9_.-]*", "must be a key of letters, digits, _, . and -")
     ),
     Kind("key"),
 ]
 SettingValue = Annotated[
     str,
-    AfterValidator(_matching(r"[^\n\r\0]*", "must be a single line")),
+    AfterValidator(matching(r"[^\n\r\0]*", "must be a single line")),
     Kind("single line"),
 ]
 Upstream = Annotated[
@@ -179,10 +210,21 @@ Upstream = Annotated[
     AfterValidator(_upstream),
     Kind("address of https, http, rsync or gs, or absolute folder"),
 ]
+Sha256 = Annotated[
+    str,
+    AfterValidator(
+        matching(
+            r"[0-9a-f]{64}",
+            "must be a sha256 in 64 lower-case hex digits",
+            "sha256sum FILE prints it",
+        )
+    ),
+    Kind("sha256"),
+]
 GitAddress = Annotated[
     str,
     AfterValidator(
-        _matching(
+        matching(
             r"(?:https?|ssh|git)://[^\s/]+/\S+|[\w.-]+@[\w.-]+:\S+|/\S*",
             "must be the address of a git repository",
             "write https://host/path",
@@ -193,7 +235,7 @@ GitAddress = Annotated[
 GitBranch = Annotated[
     str,
     AfterValidator(
-        _matching(
+        matching(
             r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_./+-]*", "must name a branch, a tag or a commit"
         )
     ),
@@ -205,13 +247,14 @@ BuildSource = Annotated[
 ]
 WebAddress = Annotated[
     str,
-    AfterValidator(_matching(r"https?://[^\s/]+(/\S*)?", "must begin with https:// or http://")),
+    AfterValidator(matching(r"https?://[^\s/]+(/\S*)?", "must begin with https:// or http://")),
     Kind("http(s) address"),
 ]
+AnyJson = Annotated[JsonValue, BeforeValidator(_plain), Kind("anything that JSON has")]
 PlainName = Annotated[
     str,
     AfterValidator(
-        _matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "must be of letters, digits, ., - and _")
+        matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "must be of letters, digits, ., - and _")
     ),
     Kind("name"),
 ]

@@ -51,6 +51,13 @@ class TreeOfPackages(Section):
         True, description="whether everybody may see the tree itself", examples=[False]
     )
 
+    masters: tuple[AbsolutePath, ...] = Field(
+        (),
+        description="folders, on the mirror host, of trees whose eclasses it uses and that are "
+        "not among the mirror's trees themselves",
+        examples=[["/srv/trees/chromiumos"]],
+    )
+
     @model_validator(mode="after")
     def _in_one_place(self) -> TreeOfPackages:
         if (self.path is None) == (self.git is None):
@@ -137,6 +144,11 @@ class Mirror(Section):
     )
     every: Literal["hourly", "daily", "weekly"] = Field(
         "daily", description="how often its host syncs it", examples=["daily"]
+    )
+    verify: Literal["never", "daily", "weekly", "monthly"] = Field(
+        "weekly",
+        description="how often its host reads all files again and compares them",
+        examples=["weekly"],
     )
     limits: Limits | None = Field(
         None,

@@ -142,13 +142,14 @@ class Roles:
                 "weak",
                 f"{' and '.join(everybody)} have {role}",
                 "crosprov mirror protect --set takes it from them",
+                settable=not binding.get("condition"),
             )
         if others and role in _WRITERS:
             hint = "crosprov mirror protect --set lets them create and view instead"
             if binding.get("condition"):
                 hint = "the binding has a condition: change it by hand"
             sentence = f"{_few(others)} may replace and delete files ({role})"
-            yield Measure("roles", "weak", sentence, hint)
+            yield Measure("roles", "weak", sentence, hint, settable=not binding.get("condition"))
         elif others and role in _ADMINISTRATORS:
             sentence = f"{_few(others)} may do everything with the bucket ({role})"
             hint = "take the role from them by hand, or name them as its administrators"

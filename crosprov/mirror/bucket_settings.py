@@ -82,7 +82,8 @@ class Settings:
         if self._bucket.retention_period:
             hint = "it cannot be used together with a retention policy: choose one"
         sentence = "it is off: a file that is replaced or deleted is lost"
-        return Measure("object versioning", "weak", sentence, hint)
+        settable = not self._bucket.retention_period
+        return Measure("object versioning", "weak", sentence, hint, settable=settable)
 
     def _set_versioning(self) -> None:
         self._bucket.versioning_enabled = True
@@ -94,7 +95,7 @@ class Settings:
             return Measure("soft deletion", "good", sentence)
         hint = f"crosprov mirror protect --set keeps it for {SOFT_DELETE_DAYS} days"
         sentence = "it is off: what is deleted for good is gone at once"
-        return Measure("soft deletion", "weak", sentence, hint)
+        return Measure("soft deletion", "weak", sentence, hint, settable=True)
 
     def _set_soft_delete(self) -> None:
         self._bucket.soft_delete_policy.retention_duration_seconds = SOFT_DELETE_DAYS * _DAY
@@ -132,6 +133,7 @@ class Settings:
             "weak",
             "nothing prevents that a file of this private mirror is made public",
             "crosprov mirror protect --set prevents it",
+            settable=True,
         )
 
     def _set_prevention(self) -> None:

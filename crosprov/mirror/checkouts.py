@@ -25,6 +25,8 @@ _ENVIRONMENT = {
     "LC_ALL": "C",
 }
 
+_UNASKED = {"GIT_SSH_COMMAND": "ssh -o BatchMode=yes"}  # unless somebody chose another
+
 # Hooks stay out, and the tidying that many fetches need is done before git ends.
 _SETTINGS = (
     "-c", "core.hooksPath=/dev/null",
@@ -34,21 +36,28 @@ _SETTINGS = (
 
 
 def bring(
-    url: str, folder: Path, *, ref: str | None = None, depth: int | None = 1, limit: float = 3600
+    url: str,
+    folder: Path,
+    *,
+    ref: str | None = None,
+    depth: int | None = 1,
+    limit: float = 3600,
+    wait: bool = False,
 ) -> Path:
     """Bring a tree out of git into `folder`, or up to date there, and give the folder back.
 
     `ref` is a branch, a tag or a commit, the remote's own choice when it is None. `depth` is
     how many commits of history come along, None for all. `limit` is in seconds. Only a folder
     that holds a checkout of the same address, or nothing yet, is touched; one that a kill left
-    in the middle of anything is mended. Raises Fault.
+    in the middle of anything is mended. With `wait`, another run that has the folder is waited
+    for. Raises Fault.
     """
     if not _URL.fullmatch(url):
         raise Fault(f"{url!r} is no address of a git repository", hint="write https://…")
     if ref is not None and (not _REF.fullmatch(ref) or ".." in ref):
         raise Fault(f"{ref!r} is no name of a branch, a tag or a commit")
     _make(folder)
-    with _locked(folder) as lock:
+    with _locked(folder, wait=wait) as lock:
         git = _Git(folder, limit, lock)
         _prepare(url, git)
         deep = [f"--depth={depth}"] if depth else []
@@ -73,11 +82,11 @@ def _make(folder: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[int]:
+def _locked(folder: Path, *, wait: bool) -> Iterator[int]:
     """Hold a checkout in a block; a git that outlives a killed sync holds it as well."""
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(number, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield number
     except BlockingIOError:
         raise Fault(
@@ -116,7 +125,7 @@ class _Git:
             done = subprocess.run(
                 ["git", *_SETTINGS, *words],
                 cwd=self.folder,
-                env={**os.environ, **_ENVIRONMENT},
+                env={**_UNASKED, **os.environ, **_ENVIRONMENT},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=self.limit,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from crosprov.mirror.checkouts import bring
+from crosprov.mirror.hosts import MirrorHost, Reader
 from crosprov.mirror.mirrors import Mirror
 from crosprov.mirror.model import Fault, Tree
 from crosprov.mirror.presets import PRESETS, Kind, Visibility, preset_of
@@ -30,6 +31,7 @@ class TreeSource:
     git: str | None = None
     branch: str | None = None
     public: bool = True
+    masters: tuple[Path, ...] = ()
 
     @property
     def folder_name(self) -> str:
@@ -56,7 +58,8 @@ class Config:
     lack is fetched from where ebuilds say; without upstreams, everything is. `hashed` asks for
     the layout of GLEP 75 beside the flat one. `reading` is the address below which users read.
     `state` is the folder for the ledger, reports and checkouts; without it a mirror can be
-    looked at, and not be filled.
+    looked at, and not be filled. On a controller, `host` is what has the store's folder, and
+    `reader` somebody who may read a private mirror; no file holds them.
     """
 
     name: str
@@ -73,6 +76,8 @@ class Config:
     reading: str | None = None
     filled_by_us: bool = True
     state: Path | None = None
+    host: MirrorHost | None = field(default=None, compare=False, repr=False)
+    reader: Reader | None = None
 
     def __post_init__(self) -> None:
         if self.kind == "manual" and self.upstreams:
@@ -91,7 +96,7 @@ class Config:
             self.hashed,
             self.upstreams,
             self.source_uris,
-            [plain(asdict(tree)) for tree in self.trees],
+            [_told(tree) for tree in self.trees],
         ]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
@@ -106,6 +111,7 @@ class Config:
             filled_by_us=self.filled_by_us,
             credentials=self.credentials,
             endpoint=self.endpoint,
+            reader=self.reader,
         )
 
     def state_folder(self) -> Path:
@@ -123,17 +129,22 @@ class Config:
             ) from None
         return self.state
 
-    def open_trees(self, said: Callable[[str], object] = lambda text: None) -> tuple[Tree, ...]:
-        """Open the trees; those of git are brought here, or up to date, first. Raises Fault."""
+    def open_trees(
+        self, said: Callable[[str], object] = lambda text: None, *, wait: bool = False
+    ) -> tuple[Tree, ...]:
+        """Open the trees; those of git are brought here, or up to date, first. Raises Fault.
+
+        With `wait`, another run that brings one is waited for.
+        """
         trees = []
         for source in self.trees:
             if source.path is not None:
-                trees.append(open_tree(source.path, public=source.public))
+                trees.append(open_tree(source.path, public=source.public, masters=source.masters))
                 continue
             said(f"fetching {source.git}")
             folder = self.state_folder() / "trees" / source.folder_name
-            bring(source.git or "", folder, ref=source.branch)
-            trees.append(open_tree(folder, public=source.public))
+            bring(source.git or "", folder, ref=source.branch, wait=wait)
+            trees.append(open_tree(folder, public=source.public, masters=source.masters))
         return tuple(trees)
 
 
@@ -172,6 +183,11 @@ def of_place(place: str) -> Config:
         if alike
         else f"name a folder, gs://bucket/prefix or one of {', '.join(PRESETS)}",
     )
+
+
+def _told(tree: TreeSource) -> Any:
+    """Give what a sync brings by a tree; its masters only say how it is read."""
+    return {key: value for key, value in plain(asdict(tree)).items() if key != "masters"}
 
 
 def plain(value: Any) -> Any:

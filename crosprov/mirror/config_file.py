@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -40,7 +40,8 @@ def parse_config(text: str, where: str) -> Config:
 def written(config: Config) -> str:
     """Write a configuration as JSON, without what is left at its default."""
     bare = plain(asdict(Config(name="", store="")))
-    told = plain(asdict(config))
+    told = plain(asdict(replace(config, host=None, reader=None)))
+    told["trees"] = [{key: one for key, one in tree.items() if one != []} for tree in told["trees"]]
     kept = {key: value for key, value in told.items() if bare.get(key) != value}
     return json.dumps(kept, indent=2, ensure_ascii=False) + "\n"
 
@@ -128,7 +129,7 @@ def _tree(**given: Any) -> TreeSource:
 
 
 _LIMITS = {"bandwidth": _number(0), "parallel": _number(1), "per_upstream": _number(1)}
-_TREE = {"path": _path, "git": _text, "branch": _text, "public": _flag}
+_TREE = {"path": _path, "git": _text, "branch": _text, "public": _flag, "masters": _list(_path)}
 _read_file = _table(
     Config,
     {

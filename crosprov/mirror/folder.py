@@ -17,6 +17,7 @@ from crosprov.mirror.model import Archive, Fault
 from crosprov.mirror.stores import PIECE, Altered, Exists, Missing, Stored
 
 INCOMING = ".crosprov-incoming"  # what is not whole yet; no listing and no web server shows it
+SENT = "sent-"  # in INCOMING: what another machine sends, which nobody waits for after a day
 
 
 class Folder:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from crosprov.mirror.folder import Folder
+from crosprov.mirror.folder import SENT, Folder
 from crosprov.mirror.model import Fault
 from crosprov.mirror.part import ENDING
 from crosprov.mirror.stores import Store
 
 LOCK = "lock"
+_DAY = 86_400.0  # seconds
 
 
 class Busy(Fault):
@@ -37,15 +39,18 @@ def incoming_of(store: Store, state: Path) -> Path:
 
 
 @contextmanager
-def held(folder: Path, what: str) -> Iterator[None]:
-    """Hold the folder in a block, which ends with the process however that ends; raises Busy."""
+def held(folder: Path, what: str, *, wait: bool = False) -> Iterator[None]:
+    """Hold the folder in a block, which ends with the process however that ends.
+
+    With `wait` whoever has it is waited for; otherwise that raises Busy.
+    """
     try:
         number = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Fault(f"the folder cannot be written: {error.strerror}", where=str(folder)) from None
     with open(number, "r+") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             who = lock.read(20).strip()
             process = f", process {who}" if who.isdigit() else ""
@@ -70,8 +75,16 @@ def tidy(folder: Path, wanted: Collection[str]) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+        elif path.name.startswith(SENT) and _is_old(path):
+            path.unlink(missing_ok=True)
         elif path.name.startswith("copy-") and not _is_alive(path.name.split("-")[1]):
             path.unlink(missing_ok=True)
+
+
+def _is_old(path: Path) -> bool:
+    with suppress(FileNotFoundError):  # its publisher was faster
+        return path.stat().st_mtime < time.time() - _DAY
+    return False
 
 
 def _is_alive(process: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from crosprov.mirror.hosts import Reader
 from crosprov.mirror.model import Fault
 from crosprov.mirror.presets import HOSTS, Kind
 from crosprov.mirror.stores import Store, open_store
@@ -23,8 +24,8 @@ class Mirror:
     `store` is an absolute folder or `gs://bucket/prefix`; `reading` the address below which
     users read, over HTTP, where that is not Google Storage's own. `credentials` is a file of
     Google's, `endpoint` another address of its service. `filled_by_us` is false where partners
-    put the files through a front end of their own. Raises Fault for a public ACL on a private
-    mirror.
+    put the files through a front end of their own. `reader` may read over HTTP what is private.
+    Raises Fault for a public ACL on a private mirror.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Mirror:
     filled_by_us: bool = True
     credentials: Path | None = None
     endpoint: str | None = None
+    reader: Reader | None = None
 
     def __post_init__(self) -> None:
         if self.acl not in (None, self.wanted_acl):

@@ -2,6 +2,7 @@
 
 `outcome` holds what the last sync that ended brought here, and how many files it lacks; the time
 of `good` is that of the last sync that lacked nothing; `progress` is how far the present one is.
+`verified` holds how many findings the last reading of all files had, and has its time.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from crosprov.mirror import report_json
 from crosprov.mirror.config import Config
 from crosprov.mirror.report import Report
 
-OUTCOME, GOOD, PROGRESS = "outcome", "good", "progress"
+OUTCOME, GOOD, PROGRESS, VERIFIED = "outcome", "good", "progress", "verified"
 
 
 def keep(config: Config, report: Report) -> None:
@@ -24,6 +26,14 @@ def keep(config: Config, report: Report) -> None:
     if report.stopped is None:
         lacking = len(report.failures) + report.untried
         _replace(state / OUTCOME, f"{config.digest} {lacking}\n")
+
+
+def keep_verified(config: Config, report: Report) -> None:
+    """Note what a verification of all files found; one that gave up leaves nothing."""
+    if report.stopped is None:
+        state = config.state_folder()
+        report_json.keep(report, state, report_json.LAST_VERIFIED)
+        _replace(state / VERIFIED, f"{len(report.failures) + report.untried}\n")
 
 
 def tell(state: Path, text: str) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crosprov.mirror.hashing import Sum
+from crosprov.mirror.hosts import Reader
 from crosprov.mirror.measuring import measure
 from crosprov.mirror.mirrors import Mirror
 from crosprov.mirror.model import Archive, Fault
-from crosprov.mirror.readback import Reading, read_anonymously
+from crosprov.mirror.readback import Reading, read_anonymously, read_as
 from crosprov.mirror.stores import Store
 
 
@@ -25,14 +26,16 @@ def read_back(
     url = mirror.url(archive.name)
     if url is None:
         remarks.append("nobody said where users read the mirror, so that was not tried")
-    if url is None or not mirror.public:
+    if url is not None and mirror.reader is not None:
+        proofs.append(_proven_for(mirror.reader, store, archive, url, waits))
+    elif url is None or not mirror.public:
         _check_stored(store, archive)
         proofs.append(f"{store.place} gives the file to those who may read it")
     if url is not None:
         reading = read_anonymously(url, archive, waits)
         if mirror.public:
             proofs.append(_proven_public(store, archive, reading))
-        elif not mirror.in_bucket and reading.outcome == "same":
+        elif not mirror.in_bucket and mirror.reader is None and reading.outcome == "same":
             remarks.append(f"{reading.sentence} to this machine; to whom else is up to its server")
         elif _proves_private(store, archive, reading):
             proofs.append(f"without credentials {reading.sentence}")
@@ -51,6 +54,23 @@ def _check_stored(store: Store, archive: Archive) -> None:
             hint="tell those who keep the mirror; the file cannot be taken back",
             where=store.place,
         )
+
+
+def _proven_for(
+    reader: Reader, store: Store, archive: Archive, url: str, waits: Sequence[float]
+) -> str:
+    reading = read_as(reader, url, archive, waits)
+    if reading.outcome == "same":
+        return f"as the reader {reader.name} {reading.sentence}"
+    hint = "is the inventory applied to the mirror's host?"
+    raise Fault(
+        f"{archive.name} is there, but the reader {reader.name} does not get it: "
+        f"{reading.sentence}",
+        hint="run it again: what is there already is only read back"
+        if reading.outcome == "silent"
+        else hint,
+        where=store.place,
+    )
 
 
 def _proven_public(store: Store, archive: Archive, reading: Reading) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from crosprov.mirror.measures import Measure
 from crosprov.mirror.mirrors import Mirror
@@ -43,12 +44,13 @@ def protect(
     """
     if mirror.in_bucket:
         return _protect_bucket(mirror, store, change, administrators)
-    before = tuple(_folder_measures(Path(mirror.store)))
+    access: FolderAccess = _LocalFolder(Path(mirror.store))
+    if isinstance(store, FolderAccess):
+        access = store
+    before = tuple(_folder_measures(access))
     if change and any(one.state == "weak" for one in before):
-        _strengthen_folder(Path(mirror.store))
-        return Protection(
-            mirror.name, _compared(before, tuple(_folder_measures(Path(mirror.store))))
-        )
+        access.strengthen()
+        return Protection(mirror.name, _compared(before, tuple(_folder_measures(access))))
     return Protection(mirror.name, before)
 
 
@@ -90,22 +92,39 @@ def _compared(before: tuple[Measure, ...], after: tuple[Measure, ...]) -> tuple[
     )
 
 
-def _folder_measures(folder: Path) -> Iterator[Measure]:
-    writable = [path.name for path in _files(folder) if path.stat().st_mode & _WRITABLE]
+@runtime_checkable
+class FolderAccess(Protocol):
+    """Look at who may write in a mirror's folder, here or on its host, and take that right away."""
+
+    def writable(self) -> Sequence[str]:
+        """Name the files that somebody may write to."""
+        ...
+
+    def mode(self) -> int:
+        """Give the mode of the folder itself."""
+        ...
+
+    def strengthen(self) -> None:
+        """Take the right to write from files, and from others than the folder's owner."""
+        ...
+
+
+def _folder_measures(folder: FolderAccess) -> Iterator[Measure]:
+    writable = folder.writable()
     if writable:
         yield Measure(
             "files",
             "weak",
             f"{len(writable)} files can be written to, such as {min(writable)}",
             "crosprov mirror protect --set takes that right away",
+            settable=True,
         )
     else:
         yield Measure("files", "good", "no file can be written to")
-    mode = folder.stat().st_mode
-    if mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & stat.S_ISVTX:
+    if _is_shared(folder.mode()):
         sentence = "others than the folder's owner can remove and replace files in it"
         hint = "crosprov mirror protect --set leaves that to its owner"
-        yield Measure("folder", "weak", sentence, hint)
+        yield Measure("folder", "weak", sentence, hint, settable=True)
     else:
         yield Measure("folder", "good", "only its owner can remove files from it")
     yield Measure(
@@ -116,30 +135,44 @@ def _folder_measures(folder: Path) -> Iterator[Measure]:
     )
 
 
-def _strengthen_folder(folder: Path) -> None:
-    try:
-        for path in _files(folder):
-            mode = stat.S_IMODE(path.stat().st_mode)
-            if mode & _WRITABLE:
-                path.chmod(mode & ~_WRITABLE)
-        mode = stat.S_IMODE(folder.stat().st_mode)
-        if mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & stat.S_ISVTX:
-            folder.chmod(mode & ~(stat.S_IWGRP | stat.S_IWOTH))
-    except OSError as error:
-        raise Fault(
-            f"the right to write cannot be taken away: {error.strerror}",
-            hint="run it as the owner of the mirror's files",
-            where=str(error.filename or folder),
-        ) from None
+def _is_shared(mode: int) -> bool:
+    return bool(mode & (stat.S_IWGRP | stat.S_IWOTH)) and not mode & stat.S_ISVTX
 
 
-def _files(folder: Path) -> list[Path]:
-    """List the files that a mirror offers; links are left to what they lead to."""
-    try:
-        return [
-            path
-            for path in folder.iterdir()
-            if not path.name.startswith(".") and path.is_file() and not path.is_symlink()
-        ]
-    except OSError as error:
-        raise Fault(f"the folder cannot be listed: {error.strerror}", where=str(folder)) from None
+class _LocalFolder:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def writable(self) -> list[str]:
+        return [path.name for path in self._files() if path.stat().st_mode & _WRITABLE]
+
+    def mode(self) -> int:
+        return stat.S_IMODE(self._folder.stat().st_mode)
+
+    def strengthen(self) -> None:
+        try:
+            for path in self._files():
+                mode = stat.S_IMODE(path.stat().st_mode)
+                if mode & _WRITABLE:
+                    path.chmod(mode & ~_WRITABLE)
+            if _is_shared(self.mode()):
+                self._folder.chmod(self.mode() & ~(stat.S_IWGRP | stat.S_IWOTH))
+        except OSError as error:
+            raise Fault(
+                f"the right to write cannot be taken away: {error.strerror}",
+                hint="run it as the owner of the mirror's files",
+                where=str(error.filename or self._folder),
+            ) from None
+
+    def _files(self) -> list[Path]:
+        """List the files that a mirror offers; links are left to what they lead to."""
+        try:
+            return [
+                path
+                for path in self._folder.iterdir()
+                if not path.name.startswith(".") and path.is_file() and not path.is_symlink()
+            ]
+        except OSError as error:
+            raise Fault(
+                f"the folder cannot be listed: {error.strerror}", where=str(self._folder)
+            ) from None

@@ -47,13 +47,15 @@ class Objections(Fault):
     """
 
     def __init__(self, name: str, findings: Sequence[Finding], *, guessed: bool = False) -> None:
-        sentences = "; ".join(f"{one.sentence} [{one.rule}]" for one in findings)
         hints = [one.hint for one in findings]
         if guessed and any(one.rule in _FOR_OWN for one in findings):
             hints.append("if somebody else made it so, say that with --foreign")
-        super().__init__(
-            f"{name} was not published: {sentences}", hint="; ".join(dict.fromkeys(hints))
-        )
+        sentences = [f"{one.sentence} [{one.rule}]" for one in findings]
+        if len(sentences) == 1:
+            said = f"{name} was not published: {sentences[0]}"
+        else:
+            said = "\n    ".join([f"{name} was not published:", *sentences])
+        super().__init__(said, hint="\n    ".join(dict.fromkeys(hints)))
         self.findings = tuple(findings)
 
 

@@ -12,6 +12,7 @@ import requests
 import urllib3
 
 from crosprov.mirror.hashing import digests_of
+from crosprov.mirror.hosts import Reader
 from crosprov.mirror.model import Archive
 
 TIMEOUT = (20.0, 60.0)  # seconds: to connect, and of silence
@@ -56,12 +57,26 @@ def read_body(answer: requests.Response) -> Iterator[bytes]:
 
 
 def read_anonymously(url: str, archive: Archive, waits: Sequence[float] = WAITS) -> Reading:
-    """Read a file at an address and compare it with what was published.
+    """Read a file at an address as a stranger, and compare it with what was published.
 
     An address that does not answer, or answers that it is busy, is asked again after each of
     the `waits`, in seconds. Never raises.
     """
-    with anonymous_session() as session:
+    return _patiently(anonymous_session(), url, archive, waits)
+
+
+def read_as(reader: Reader, url: str, archive: Archive, waits: Sequence[float] = WAITS) -> Reading:
+    """Read a file with somebody's password, as `read_anonymously` does without any."""
+    session = anonymous_session()
+    name, password = reader
+    session.auth = requests.auth.HTTPBasicAuth(name.encode(), password.encode())
+    return _patiently(session, url, archive, waits)
+
+
+def _patiently(
+    session: requests.Session, url: str, archive: Archive, waits: Sequence[float]
+) -> Reading:
+    with session:
         for wait in (*waits, None):
             reading, passing = _read(session, url, archive)
             if not passing or wait is None:

@@ -11,7 +11,7 @@ from typing import Any
 from crosprov.mirror.report import Failure, Kind, Report
 
 VERSION = 1
-LAST = "last-sync.json"
+LAST, LAST_VERIFIED = "last-sync.json", "last-verify.json"
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -32,18 +32,27 @@ def _failure(failure: Failure) -> dict[str, Any]:
     return fields | {key: list(fields[key]) for key in ("needed_by", "tried")}
 
 
-def keep(report: Report, state: Path) -> None:
-    """Write a sync's report where `last_report` finds it, all at once."""
-    path = state / LAST
-    temporary = path.with_name(f".{LAST}-{os.getpid()}")
+def keep(report: Report, state: Path, name: str = LAST) -> None:
+    """Write a report where `last_report` finds it, or `last_verified`, all at once."""
+    path = state / name
+    temporary = path.with_name(f".{name}-{os.getpid()}")
     temporary.write_text(json.dumps(as_json(report), indent=1) + "\n")
     os.replace(temporary, path)
 
 
 def last_report(state: Path) -> dict[str, Any] | None:
     """Read what the last sync reported, as JSON; None when there is none that can be read."""
+    return _read(state / LAST)
+
+
+def last_verified(state: Path) -> dict[str, Any] | None:
+    """Read what the last verification of all files reported, as `last_report` does."""
+    return _read(state / LAST_VERIFIED)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads((state / LAST).read_text())
+        content = json.loads(path.read_text())
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) and content.get("version") == VERSION else None

@@ -6,18 +6,30 @@ import argparse
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from crosprov.mirror.config import Config, TreeSource, of_place
 from crosprov.mirror.config_file import read_config
 from crosprov.mirror.model import Fault
 from crosprov.mirror.presets import preset_of
 
-Inventories = Callable[[Path, str], AbstractContextManager[Config]]
-"""Give the configuration of a mirror of an inventory, for the time of a block."""
+
+class Inventories(Protocol):
+    """Read mirrors out of an inventory."""
+
+    def names(self, inventory: Path) -> tuple[str, ...]:
+        """Name the mirrors of an inventory."""
+        ...
+
+    def open(
+        self, inventory: Path, name: str, *, twin: bool = False
+    ) -> AbstractContextManager[Config]:
+        """Give the configuration of a mirror of an inventory, for the time of a block."""
+        ...
 
 
 class WrongUsage(Exception):
@@ -39,6 +51,8 @@ def chosen(
     trees needs no mirror. Raises WrongUsage and Fault.
     """
     file = given.config if configured else None
+    if getattr(given, "twin", False) and len(words) != 2 and given.command != "check":
+        raise WrongUsage("--twin is for a mirror of an inventory: INVENTORY NAME")
     if file is not None and words:
         raise WrongUsage("name a mirror, or --config, and not both")
     if not words and file is None and not (trees_will_do and _trees(given)):
@@ -48,7 +62,8 @@ def chosen(
     if len(words) == 2:
         if inventories is None:
             raise WrongUsage("an inventory is read by `crosprov mirror`; name --config or a place")
-        with inventories(Path(words[0]), words[1]) as config:
+        twin = bool(getattr(given, "twin", False))
+        with inventories.open(Path(words[0]), words[1], twin=twin) as config:
             yield _overridden(_as_said(config, given, known=True), given)
         return
     if file is not None:

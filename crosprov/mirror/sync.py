@@ -43,7 +43,8 @@ class Options:
     upstreams; without, a file that all upstreams lack is reported as their bug. `bandwidth` is
     in bytes per second over all, 0 for no limit. `hashed` adds the layout of Gentoo's mirrors.
     Without `prove`, files that the ledger does not know are believed for their size alone.
-    A `dry_run` writes nothing. `credentials` and `endpoint` are for upstreams of `gs://`.
+    A `dry_run` writes nothing. With `wait`, another sync or verification of the mirror is waited
+    for, where it would be an error otherwise. `credentials` and `endpoint` are for upstreams of `gs://`.
     """
 
     state: Path
@@ -57,6 +58,7 @@ class Options:
     hashed: bool = False
     prove: bool = True
     dry_run: bool = False
+    wait: bool = False
     credentials: Path | None = None
     endpoint: str | None = None
 
@@ -79,7 +81,7 @@ def sync(
         if not options.dry_run:
             make_state(options.state)
             incoming = incoming_of(store, options.state)
-            stack.enter_context(held(incoming, store.place))
+            stack.enter_context(held(incoming, store.place, wait=options.wait))
         ledger = Ledger(options.state / LEDGER, read_only=options.dry_run)
         stack.callback(ledger.close)
         run = _Run(needs, store, ledger, options, events)

@@ -39,7 +39,7 @@ def verify(
     with ExitStack() as stack:
         make_state(options.state)
         incoming = incoming_of(store, options.state)
-        stack.enter_context(held(incoming, store.place))
+        stack.enter_context(held(incoming, store.place, wait=options.wait))
         ledger = Ledger(options.state / LEDGER)
         stack.callback(ledger.close)
         listing = store.list()

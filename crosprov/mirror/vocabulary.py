@@ -51,11 +51,14 @@ _PATH: dict[str, Any] = {"type": Path, "metavar": "DIR"}
 _FILE: dict[str, Any] = {"type": Path, "metavar": "FILE"}
 _MANY: dict[str, Any] = {"action": "append", "default": []}
 
+_TWIN: Row = ("--twin", {**_FLAG, "help": "the inventory's virtual twin has the mirror"})
+
 _MIRROR: list[Row] = [
     ("mirror", {"nargs": "*", "metavar": "MIRROR",
         "help": "an inventory and the name of a mirror in it, or a folder, or gs://bucket/prefix, "
                 "or one that ChromiumOS documents, such as chromeos-localmirror"}),
     ("--config", {**_FILE, "help": "the configuration of a mirror, as its host has it, instead"}),
+    _TWIN,
 ]  # fmt: skip
 
 _GOOGLE: list[Row] = [
@@ -94,6 +97,11 @@ _DRY: list[Row] = [
     ("--dry-run", {**_FLAG, "help": "say what would be done, and do none of it"}),
 ]  # fmt: skip
 
+_WAIT: list[Row] = [
+    ("--wait", {**_FLAG,
+        "help": "wait for another sync or verification of the mirror, and do not give up"}),
+]  # fmt: skip
+
 _SYNC: list[Row] = [
     ("--upstream", {**_MANY, "metavar": "PLACE",
         "help": "where files are fetched: http(s)://, rsync://, gs://, or a folder; repeatable, "
@@ -113,8 +121,8 @@ _SYNC: list[Row] = [
 ]  # fmt: skip
 
 ROWS: dict[str, list[list[Row]]] = {
-    "sync": [_MIRROR, _TREES, _SYNC, _STATE, _VISIBILITY, _GOOGLE, _DRY, _FORMAT],
-    "verify": [_MIRROR, _TREES, _STATE, _GOOGLE, [
+    "sync": [_MIRROR, _TREES, _SYNC, _WAIT, _STATE, _VISIBILITY, _GOOGLE, _DRY, _FORMAT],
+    "verify": [_MIRROR, _TREES, _WAIT, _STATE, _GOOGLE, [
         ("--older", {"type": _number(0, "the age"), "metavar": "DAYS", "default": 0,
             "help": "leave out what was proven within so many days (default 0: read all)"}),
         ("--parallel", {"type": _number(1, "the number of files"), "metavar": "N",
@@ -133,6 +141,12 @@ ROWS: dict[str, list[list[Row]]] = {
         ("--mirror", {"action": "append", "nargs": "+", "default": [], "metavar": "MIRROR",
             "help": "look whether files are on this mirror, and into archives of one's own; "
                     "repeatable"}),
+        ("--mirrors-of", {**_FILE, "metavar": "INVENTORY",
+            "help": "the same for all mirrors of an inventory"}),
+        ("--documented", {**_FLAG,
+            "help": "the same for the mirrors that ChromiumOS documents; the private ones with "
+                    "--credentials only"}),
+        _TWIN,
         ("--allow-list", {**_FILE,
             "help": "findings that are meant to be, with a reason for each (TOML)"}),
         ("--no-history", {**_FLAG, "help": "do not read the tree's git history"}),
@@ -147,6 +161,7 @@ ROWS: dict[str, list[list[Row]]] = {
             "help": "an inventory and the name of a mirror in it, or a folder, or "
                     "gs://bucket/prefix, or one that ChromiumOS documents"}),
         ("--config", {**_FILE, "help": "the configuration of a mirror instead of --to"}),
+        _TWIN,
         ("--name", {"metavar": "NAME", "help": "another name on the mirror, for a single file"}),
         ("--own", {**_FLAG, "help": "it is an archive of one's own, whatever trees say"}),
         ("--foreign", {**_FLAG, "help": "it is somebody else's archive, whatever trees say"}),
@@ -162,6 +177,7 @@ ROWS: dict[str, list[list[Row]]] = {
             "help": "the folder of a package in a tree, or one ebuild of it"}),
         ("--from", {"action": "append", "nargs": "+", "default": [], "metavar": "MIRROR",
             "dest": "sources", "help": "a mirror that is asked first; repeatable, in this order"}),
+        _TWIN,
         ("--folder", {**_PATH, **_MANY,
             "help": "a folder at hand that is asked next, such as DISTDIR; repeatable"}),
         ("--no-upstream", {**_FLAG, "help": "do not ask where ebuilds say that files come from"}),
@@ -179,6 +195,7 @@ ROWS: dict[str, list[list[Row]]] = {
     ], _FORMAT],
     "protect": [_MIRROR, [
         ("--set", {**_FLAG, "help": "set what is missing, as far as these credentials may"}),
+        ("--dry-run", {**_FLAG, "help": "with --set: say what would be set, and set nothing"}),
         ("--administrator", {**_MANY, "type": member, "metavar": "MEMBER",
             "help": "who may replace files, knowingly: user:…, group:…; repeatable"}),
     ], _VISIBILITY, _GOOGLE, _FORMAT],

@@ -25,23 +25,25 @@ from crosprov.facts.containers import (
 from crosprov.operations import marks
 from crosprov.operations.container_spec import ContainerSpec
 from crosprov.operations.effects import effects
-from crosprov.operations.images import image
 from crosprov.operations.note import Commands, Note, Noted
 from crosprov.operations.operation import operation
-from crosprov.operations.readiness import answers_function, checked_url
+from crosprov.operations.readiness import SUCCESS, answers_function, checked_url
 from crosprov.planning.plan import Action
 
-__all__ = ["ContainerSpec", "container", "image"]
+__all__ = ["ContainerSpec", "container"]
 
 
 @operation
-def container(name: str, spec: ContainerSpec, /, *, ready: str | None = None) -> Commands:
+def container(
+    name: str, spec: ContainerSpec, /, *, ready: str | None = None, answers: str = SUCCESS
+) -> Commands:
     """Make a container run that was made from this spec and from the image as it is now.
 
     It is made anew when the spec changed, when the image's name points at another image, or
     when a container whose volumes or network it shares was made anew. One that stopped is
     started. `ready` is a URL that is asked on the host, for 30 s at most, before the replaced
-    container is given up. A file may name `NAME.container` among its restarts.
+    container is given up; `answers` is a pattern of the shell for the HTTP status that it wants.
+    A file may name `NAME.container` among its restarts.
 
     Raises PlanError for a secret in the spec, for an image that is neither on the host nor
     loaded by this plan, and where Docker does not answer and nothing in this plan starts it.
@@ -61,7 +63,7 @@ def container(name: str, spec: ContainerSpec, /, *, ready: str | None = None) ->
     if unknown or reasons:
         effects().recreated.add(name)
     yield Noted(
-        _script(name, spec, url, restart=due),
+        _script(name, spec, answers_function(url, answers) if url else "", restart=due),
         _note(name, spec, seen, reasons, unknown=unknown, due=due, ready=url),
     )
 
@@ -89,7 +91,7 @@ def _reasons(spec: ContainerSpec, seen: ContainerState) -> list[str]:
     reasons = []
     if seen.spec_hash != spec.digest:
         reasons.append("its spec changed" if seen.spec else "crosprov did not make it")
-    if seen.image != seen.wanted_image or spec.image in effects().images:
+    if effects().image_differs(spec.image, seen.image, seen.wanted_image):
         reasons.append("its image changed")
     needed = [name for name in spec.needs if name in effects().recreated]
     if needed or seen.needs != seen.wanted_needs:
@@ -147,7 +149,7 @@ stays_up || failed
 {clear}"""
 
 
-def _script(name: str, spec: ContainerSpec, ready: str | None, *, restart: bool) -> str:
+def _script(name: str, spec: ContainerSpec, ready: str, *, restart: bool) -> str:
     label = f"{NEEDS}={ids_of(spec.needs)}"
     labels = '{{{{index .Config.Labels "{}"}}}} {{{{index .Config.Labels "{}"}}}}'
     body = _SCRIPT.format(
@@ -163,7 +165,7 @@ def _script(name: str, spec: ContainerSpec, ready: str | None, *, restart: bool)
         ready="answers || failed\nstays_up || failed\n" if ready else "",
         clear=marks.clear(f"{name}.container"),
     )
-    return (answers_function(ready) if ready else "") + body
+    return ready + body
 
 
 def _note(
@@ -214,10 +216,10 @@ def _compare_specs(
             if key in old:
                 before[key] = _words(old[key])
             after[key] = _words(new[key]) if key in new else None
-    coming = spec.image in effects().images
-    if seen.exists and (coming or seen.image != seen.wanted_image):
+    if seen.exists and effects().image_differs(spec.image, seen.image, seen.wanted_image):
+        coming = effects().images.get(spec.image, seen.wanted_image)
         before["image id"] = seen.image
-        after["image id"] = "(known after apply)" if coming else seen.wanted_image
+        after["image id"] = coming or "(known after apply)"
 
 
 def _words(value: Any) -> str:

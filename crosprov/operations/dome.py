@@ -1,106 +1,207 @@
-"""The database of Dome, the web pages of a factory server."""
+"""Dome, the web pages of a factory server: two containers, made by the deployment script.
+
+The script's `run` takes Dome down before anything else, so it is called only when something
+differs, and only after the two containers were stopped and put aside under other names, where
+its `docker rm` does not find them. The record PHASE says how far a replacement is:
+
+    no PHASE    the containers under Dome's names are the old ones; those that are there are
+                stopped and put aside, the database is copied when the image changes
+    switched    containers under Dome's names are new: they are removed, and `run` makes them
+    back        the new ones failed: each one that is still aside gets its name back
+
+The step to `switched` is made when both containers are aside and the copy is whole, so whatever
+was made after it is new. When Dome answers, the old containers go first, PHASE last. When it does
+not, PHASE becomes `back`: the new containers go, the copy of the database and the image and script
+of the old containers come back, the old containers start, PHASE goes. Each step looks at what is
+there, so a run that is cut short at any instant is finished by the next one.
+"""
 
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 
 from pyinfra import host
-from pyinfra.api import FactBase
 
 from crosprov.errors import PlanError
+from crosprov.facts.container_names import DOME, NGINX, UWSGI
+from crosprov.facts.containers import OLD
+from crosprov.facts.dome_containers import (
+    OBSERVE_FUNCTION,
+    WANTED_IMAGE,
+    DomeContainers,
+    DomeContainersFact,
+)
+from crosprov.facts.factory_versions import VERSION_FUNCTIONS, Installed
+from crosprov.operations import marks
+from crosprov.operations.deployment_script import (
+    goal_of,
+    installed,
+    need_docker,
+    running,
+)
+from crosprov.operations.dome_containers import (
+    database_of,
+    differences,
+    is_essential,
+    made_by_the_script,
+)
+from crosprov.operations.dome_script import DOME_SCRIPT
 from crosprov.operations.effects import effects, state_dir
-from crosprov.operations.note import Commands, Note, Noted
+from crosprov.operations.note import PROGRESS, Commands, Note, Noted
 from crosprov.operations.operation import operation
+from crosprov.operations.readiness import answers_function
 from crosprov.planning.plan import Action
+from crosprov.roles.factory_server import Settings
 
-PROGRAM_DIR = "/usr/local/factory/py/dome"  # in the container
-DATABASE = "/var/db/factory/dome/db.sqlite3"  # in the container
-LOGS = "/var/log/dome"  # in the container
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseState:
-    """What was observed: whether the file is there, the image, and the image that made it."""
-
-    kind: str = "absent"  # file, absent, other
-    docker: str = "none"  # ok; down, when it does not answer; none
-    image: str = ""  # id of the image as it is now, "" when the host has none
-    migrated: str = ""  # id of the image whose schema the database has, "" when not known
-
-
-class DatabaseFact(FactBase[DatabaseState]):
-    """Observe a database of Dome, and the image that shall use it."""
-
-    title = "database of Dome"
-
-    def command(self, path: str, image: str, record: str) -> str:
-        name = shlex.quote(path)
-        return (
-            f"if [ -f {name} ]; then echo file; elif [ -e {name} ] || [ -L {name} ]; "
-            "then echo other; else echo absent; fi; "
-            "if ! command -v docker >/dev/null 2>&1; then echo docker none; "
-            "elif docker ps -q >/dev/null 2>&1; then echo docker ok; else echo docker down; fi; "
-            f"echo \"image $(docker image inspect -f '{{{{.Id}}}}' {shlex.quote(image)} "
-            f'2>/dev/null)"; echo "migrated $(cat {shlex.quote(record)} 2>/dev/null)"'
-        )
-
-    @staticmethod
-    def default() -> DatabaseState:
-        return DatabaseState()
-
-    def process(self, output: list[str]) -> DatabaseState:
-        return DatabaseState(
-            output[0],
-            output[1].removeprefix("docker ").strip(),
-            output[2].removeprefix("image").strip(),
-            output[3].removeprefix("migrated").strip(),
-        )
+MARK = "dome"  # a folder that is made anew names it among its restarts
+_RUN_WITHIN = 1800  # seconds; the migration of a large database takes minutes
+_READY_WITHIN = 60  # seconds
+_ANSWERS = "2??|401|403"  # a refusal is an answer of Dome's own, too
 
 
 @operation
-def database(path: str, logs: str, image: str) -> Commands:
-    """Make the file of the database exist, with the schema that the image wants.
+def dome(shared: str, /, *, wanted: Settings) -> Commands:
+    """Make Dome run from the current image, with the declared port and shared folder.
 
-    `path` and `logs` are on the host. Data is never taken away: the schema is migrated by the
-    image itself, once for each image, while Dome is stopped. An image without Dome's manage.py
-    has no schema. Raises PlanError when the host has no such image and this plan loads none.
+    Containers that somebody made with the script are Dome's as well as any. What only stopped
+    is started. What differs is run anew by the script, and brought back when the new Dome does
+    not answer. Raises PlanError where Docker does not answer and nothing in this plan starts
+    it, and where something other than a file is in the place of the database.
     """
-    record = f"{state_dir()}/dome-migrated"
-    seen = host.get_fact(DatabaseFact, path=path, image=image, record=record)
-    if seen.kind == "other":
-        raise PlanError(f"{path} is not a file, and Dome's database must be one",
-                        hint="look into it, and move it away by hand")  # fmt: skip
-    loaded = image in effects().images
-    awaited = seen.docker == "down" and effects().starts_docker
-    if not seen.image and not loaded and not awaited:
-        raise PlanError(
-            f"the host has no image {image}, and the inventory names no image_archive",
-            hint="set image_archive to an archive on the controller, or load the image on the host "
-            "with docker load",
-        )
-    if seen.kind == "file" and seen.image and seen.image == seen.migrated and not loaded:
-        return
-    made = seen.kind == "absent"
-    note = Note(
-        "database", path, Action.CREATE if made else Action.UPDATE,
-        after={"schema": f"migrated by {image}"},
-        unknown=("which migrations the image has",),
+    database = database_of(shared)
+    seen = host.get_fact(
+        DomeContainersFact, database=database, image=wanted.image,
+        mark=marks.mark_of(MARK), phase=_phase(),
     )  # fmt: skip
-    yield Noted(_script(path, logs, image, record), note)
+    if seen.database == "other":
+        raise PlanError(f"{database} is not a file, and Dome's database must be one",
+                        hint="look into it, and move it away by hand")  # fmt: skip
+    versions = installed(wanted)
+    goal = goal_of(wanted, versions)
+    known = need_docker(seen.docker, "Dome runs in containers")
+    switches = known and wanted.image in effects().images
+    differs = differences(wanted, seen)
+    if switches:
+        _foresee_image(differs, seen, versions, wanted.image)
+    due = effects().restart_due(MARK, marked=seen.due)
+    effects().about["Dome"] = f"{versions.current or 'no image'}, {_state(seen)}"
+    if known and not (differs or due or seen.leftovers or seen.cut):
+        return
+    effects().restart_done(MARK)
+    if not known or any(not key.endswith(" state") or now is None
+                        for key, (now, _) in differs.items()):  # fmt: skip
+        effects().recreated.update(DOME)
+    if switches:
+        _warn_of_the_way_back(wanted, versions, goal.version, seen)
+    yield Noted(
+        PROGRESS + _script(wanted, goal.version, restart=due),
+        _note(wanted, goal.version, versions, seen, differs, known=known, due=due),
+    )
 
 
-def _script(path: str, logs: str, image: str, record: str) -> str:
-    inside = "if [ -e manage.py ]; then exec python3 manage.py migrate --noinput; fi"
-    return f"""\
-db={shlex.quote(path)} logs={shlex.quote(logs)} image={shlex.quote(image)}
-record={shlex.quote(record)} folder={shlex.quote(state_dir())}
-[ -e "$db" ] || : > "$db" || exit  # docker would make a directory of it
-running=$(docker ps --format '{{{{.Names}}}}' | grep -x 'dome_nginx\\|dome_uwsgi')
-[ -z "$running" ] || docker stop $running >/dev/null || exit
-docker run --rm --pull never -v "$db":{DATABASE} -v "$logs":{LOGS} -w {PROGRAM_DIR} \\
-  "$image" sh -c {shlex.quote(inside)} &&
-mkdir -p "$folder" && docker image inspect -f '{{{{.Id}}}}' "$image" > "$record"
-code=$?
-[ -z "$running" ] || docker start $running >/dev/null || exit
-exit $code"""
+def _foresee_image(
+    differs: dict[str, tuple[str | None, str | None]],
+    seen: DomeContainers,
+    versions: Installed,
+    image: str,
+) -> None:
+    """Compare images with the one that will be current by then."""
+    for name in DOME:
+        key = f"{name} image"
+        now = seen.lines.get(key)
+        made_from = versions.image if now == WANTED_IMAGE else now or ""
+        if effects().image_differs(image, made_from, versions.image):
+            differs[key] = (now, WANTED_IMAGE)
+        else:
+            differs.pop(key, None)
+
+
+def _phase() -> str:
+    return f"{state_dir()}/dome-phase"
+
+
+def _state(seen: DomeContainers) -> str:
+    states = {seen.status(name) or "not there" for name in DOME}
+    return states.pop() if len(states) == 1 else "partly running"
+
+
+def _warn_of_the_way_back(
+    wanted: Settings, versions: Installed, version: str, seen: DomeContainers
+) -> None:
+    if not versions.current > version:
+        return
+    copy = f"{database_of(wanted.shared_dir)}.before-{versions.current}"
+    found = f"; {copy} is a copy from before" if versions.current in seen.copies else ""
+    effects().notices.append(
+        f"Dome goes back from {versions.current} to {version}, and its database was migrated by "
+        f"the newer one{found}. When the older Dome does not answer with it, the newer one comes "
+        "back"
+    )
+
+
+def _note(
+    wanted: Settings,
+    version: str,
+    versions: Installed,
+    seen: DomeContainers,
+    differs: dict[str, tuple[str | None, str | None]],
+    *,
+    known: bool,
+    due: bool,
+) -> Note:
+    before: dict[str, str | None] = {}
+    after: dict[str, str | None] = {}
+    exists = any(seen.has(name) for name in DOME)
+    if known:
+        for key, (now, then) in differs.items():
+            if now is not None:
+                before[key] = f"of version {versions.current}" if now == WANTED_IMAGE else now
+            after[key] = f"of version {version}" if key.endswith(" image") else then
+        if not exists and not seen.leftovers:
+            after = {"version": version, "port": str(wanted.dome_port)}
+    if seen.leftovers or seen.cut:
+        before["left by a run that was cut short"] = ", ".join(seen.leftovers) or "its record"
+    if due and not differs:
+        after["restart"] = "a folder of Dome was made anew"
+    after["ready"] = _url(wanted)
+    return Note(
+        kind="dome", name=wanted.shared_dir,
+        action=Action.UPDATE if exists or seen.leftovers or (not known and versions.kept)
+        else Action.CREATE,
+        before=before, after=after,
+        unknown=() if known else ("what Docker has on the host",),
+        within=_RUN_WITHIN + 4 * _READY_WITHIN + 300.0,
+    )  # fmt: skip
+
+
+def _url(wanted: Settings) -> str:
+    return f"http://127.0.0.1:{wanted.dome_port}/projects/"
+
+
+def _script(wanted: Settings, version: str, *, restart: bool) -> str:
+    lines = (
+        f"{'must' if is_essential(key) else 'may'}\t{key}\t{value}"
+        for key, value in made_by_the_script(wanted).items()
+    )
+    body = DOME_SCRIPT.format(
+        version=shlex.quote(version),
+        database=shlex.quote(database_of(wanted.shared_dir)),
+        phase=shlex.quote(_phase()),
+        expected=shlex.quote("\n".join(lines)),
+        names=" ".join(DOME),
+        not_ours=" ".join(f"-e {name}{suffix}" for name in DOME for suffix in ("", OLD)),
+        backwards=" ".join(reversed(DOME)),
+        uwsgi=UWSGI,
+        nginx=NGINX,
+        old=OLD,
+        restart="yes" if restart else "",
+        leave=marks.leave(MARK).removesuffix(" && "),
+        clear=marks.clear(MARK),
+    )
+    return (
+        running(wanted, within=_RUN_WITHIN)
+        + VERSION_FUNCTIONS
+        + OBSERVE_FUNCTION
+        + answers_function(_url(wanted), _ANSWERS, _READY_WITHIN)
+        + body
+    )

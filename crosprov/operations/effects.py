@@ -16,7 +16,7 @@ from crosprov.facts.files import PathState
 from crosprov.facts.units import UnitState
 from crosprov.facts.users import UserState
 
-_DOCKER_PACKAGES = {"docker.io", "docker-ce"}
+_DOCKER_PACKAGES = {"docker.io", "docker-ce", "moby-engine"}
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class Effects:
     paths: set[str] = field(default_factory=set)  # to be made
     users: set[str] = field(default_factory=set)  # to be made
     units: set[str] = field(default_factory=set)  # unit files to be written
-    images: set[str] = field(default_factory=set)  # container images to be loaded
+    images: dict[str, str] = field(default_factory=dict)  # to be current: id, "" while not known
     notices: list[str] = field(default_factory=list)  # what cannot be done, in words
     about: dict[str, str] = field(default_factory=dict)  # what is worth showing in a status
     restarted: set[str] = field(default_factory=set)  # units, jobs, containers (re)started
@@ -47,6 +47,15 @@ class Effects:
         """Tell whether this plan takes away what is at a path, with all that is around it."""
         return any(path.startswith(f"{folder}/") for folder in self.emptied)
 
+    def image_differs(self, name: str, made_from: str, current: str) -> bool:
+        """Tell whether a container's image is another one than its name points at by then.
+
+        `made_from` and `current` are ids: the container's, and the one that the name points at
+        now.
+        """
+        coming = self.images.get(name, current)
+        return made_from != coming or (name in self.images and not coming)
+
     def restart_due(self, name: str, *, marked: bool) -> bool:
         """Tell whether a restart is due, by this plan or by a mark that was found on the host."""
         return name in self.restarts or (marked and name not in self.restarted)
@@ -57,9 +66,14 @@ class Effects:
         self.restarted.add(name)
 
     @property
+    def brings_docker(self) -> bool:
+        """Tell whether Docker will be of another version later in this plan than it is now."""
+        return bool(self.packages & _DOCKER_PACKAGES)
+
+    @property
     def starts_docker(self) -> bool:
         """Tell whether Docker will answer later in this plan although it may not do so now."""
-        return bool(self.packages & _DOCKER_PACKAGES) or "docker.service" in self.restarted
+        return self.brings_docker or "docker.service" in self.restarted
 
 
 _effects: WeakKeyDictionary[Host, Effects] = WeakKeyDictionary()

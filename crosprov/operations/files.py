@@ -6,8 +6,8 @@ import hashlib
 import posixpath
 import re
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pyinfra import host
 from pyinfra.api import StringCommand
@@ -28,6 +28,18 @@ _UNIT_FILE = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
+class Swap:
+    """Commands around the rename that makes a new file count: `$f` is the new file before it.
+
+    When `before` fails, the old file stays; `after` may put it back, and then has to fail.
+    """
+
+    before: str
+    after: str
+    words: Mapping[str, str] = field(default_factory=dict)  # for the plan: what `after` does
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """What a file shall be."""
 
@@ -38,6 +50,8 @@ class Target:
     group: str
     restarts: tuple[str, ...] = ()
     shipped_by: str | None = None  # the package that installs a version of its own
+    kind: str = "file"  # of the resource, where a role has a word of its own for it
+    swap: Swap | None = None
 
     @property
     def sha256(self) -> str:
@@ -105,11 +119,14 @@ def _replace(target: Target, seen: PathState, note: Note) -> Commands:
         note,
     )
     yield Content(target.content, temporary)
+    swap = target.swap
     yield StringCommand(
         f"chmod {target.mode} {name} && chown {owner(target.user, target.group)} {name} && "
         f"{flush(name)}"
+        + (f"f={name} && {swap.before} && " if swap else "")
         + remember_restarts(target.restarts, target.telling)
         + f"mv -f {name} {shlex.quote(target.path)}"
+        + (f" || exit\n{swap.after}" if swap else "")
     )
 
 
@@ -149,8 +166,9 @@ def _note(target: Target, seen: PathState, *, same_content: bool, unknown: bool)
     _access_diff(target.mode, target.user, target.group, seen, before, after)
     if not seen.parent and posixpath.dirname(target.path) not in effects().paths:
         after["parent directories"] = "created"
+    after.update(target.swap.words if target.swap else {})
     return Note(
-        kind="file",
+        kind=target.kind,
         name=target.path,
         action=Action.CREATE if seen.kind is Kind.ABSENT else Action.UPDATE,
         diff=diff,

@@ -1,104 +1,219 @@
-"""Images of containers, loaded from an archive on the controller: no registry is needed."""
+"""The image of a factory server: installed by its script, each version kept under a tag.
+
+What is there decides, not what was done before, so a run that is cut short anywhere is finished
+by the next one:
+
+    image in force is not VERSION       tag VERSION is there: it is tagged as current; otherwise
+                                        the tarball is brought, checked, and installed
+    a tarball, or a half-written one    it goes; a whole new one comes when it is still needed
+    image in force is VERSION, no tag   it gets the tag
+    tag VERSION is another image        somebody replaced the current one: the tag is current again
+
+Before another image comes into force, the one in force gets its tag and its script a place among
+the kept ones, so a wrong image never takes the right one's name for longer than it is looked at.
+"""
 
 from __future__ import annotations
 
-import re
 import shlex
 
-from pyinfra import host
 from pyinfra.api import StringCommand
 
-from crosprov.errors import PlanError
-from crosprov.facts.containers import ImageFact
-from crosprov.localfiles import measured
-from crosprov.operations.effects import effects, state_dir
-from crosprov.operations.note import Commands, LocalFile, Note, Noted
+from crosprov.facts import container_names
+from crosprov.facts.containers import OLD
+from crosprov.facts.factory_versions import (
+    KEPT,
+    SCRIPT,
+    VERSION_FUNCTIONS,
+    Installed,
+)
+from crosprov.operations import files
+from crosprov.operations.deployment_script import (
+    MODE,
+    Goal,
+    Source,
+    goal_of,
+    installed,
+    need_docker,
+    running,
+)
+from crosprov.operations.effects import effects
+from crosprov.operations.image_script import CLEAN, FINISH, ROOM, VARIABLES
+from crosprov.operations.note import PROGRESS, Commands, Content, LocalFile, Note, Noted
 from crosprov.operations.operation import operation
 from crosprov.planning.plan import Action
+from crosprov.roles.factory_server import Settings
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._/:-]*[a-z0-9]|[a-z0-9]", re.IGNORECASE)
-_TAR_MAGIC = 257  # where a tar archive says "ustar"
-_COMPRESSED = (b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"BZh")
-
-_LOAD = """\
-said=$(docker load -q -i {file} 2>&1) || {{ printf '%s\\n' "$said" >&2; exit 1; }}
-rm -f {file}
-case "$said/" in
-  *"Loaded image: "{name}[/[:space:]]*) ;;
-  *"Loaded image ID: "*) docker tag "${{said##*Loaded image ID: }}" {name} || exit;;
-  *) printf 'the archive holds other images than %s: %s\\n' {name} "$said" >&2; exit 1;;
-esac
-id=$(docker image inspect -f '{{{{.Id}}}}' {name}) &&
-printf '%s\\n' "$id" > {record}.part && mv {record}.part {record}"""
+SPACE = 5  # times the tarball's size: what `docker load` may need of the engine's disk
+_DOME = {name + suffix for name in container_names.DOME for suffix in ("", OLD)}
+_INSTALL_WITHIN = 3000  # seconds for `pull`, and for `install`
+_WITHIN = 2 * _INSTALL_WITHIN + 600.0
 
 
 @operation
-def image(name: str, /, *, archive: str) -> Commands:
-    """Make the name of an image point at what an archive of the controller holds.
+def server_image(name: str, /, *, wanted: Settings) -> Commands:
+    """Make the image of this name be of the wanted version, by the variables that it has itself.
 
-    The archive is what `docker save` writes, or the same compressed. The host remembers which
-    image it gave, so nothing is sent again as long as the name points there. A name without
-    a tag means `latest`, as everywhere in Docker. Raises PlanError when the archive is
-    missing, empty or of another kind, and where Docker does not answer and nothing in this
-    plan starts it.
+    An image that the host keeps is tagged; otherwise the controller's tarball is sent, or the
+    script fetches it, and the script installs it. The image in force before stays under the tag
+    of its version, and comes back when the new one is not what was declared. Raises PlanError
+    where Docker does not answer and nothing in this plan starts it, and as `goal_of`.
     """
-    if not _NAME.fullmatch(name):
-        raise PlanError(f"{name!r} is not the name of an image")
-    size, sha256 = _measured(archive)
-    record = f"{state_dir()}/images/{sha256}"
-    seen = host.get_fact(ImageFact, image=name, record=record)
-    if seen.docker != "ok" and not effects().starts_docker:
-        raise PlanError(
-            f"the image {name} cannot be loaded, for docker does not answer on the host",
-            hint="give the host the role docker, or look at `systemctl status docker`",
-        )
-    if seen.image and seen.image == seen.loaded:
+    seen = installed(wanted)
+    goal = goal_of(wanted, seen)
+    known = need_docker(seen.docker, f"it needs the image {name}")
+    managed = goal.version in seen.kept
+    untagged = managed and known and goal.version not in seen.tags
+    if known and goal.source is Source.HERE and not (seen.left or untagged):
         return
-    effects().images.update((name, _tagged(name)))
-    yield from _load(name, record, LocalFile(archive, size, sha256, f"{record}.tar"), seen.image)
+    switches = not known or goal.source is not Source.HERE
+    if switches:
+        tag = seen.tags.get(goal.version)
+        coming = tag.image if known and tag is not None and goal.source is Source.KEPT else ""
+        effects().images.update(dict.fromkeys((name, f"{name}:latest"), coming))
+    yield Noted(_prepare(wanted, goal), _note(name, goal, seen, known=known, untagged=untagged))
+    if switches:
+        yield from _bring(wanted, goal, seen)
+    yield StringCommand(PROGRESS + _finish(wanted, goal))
 
 
-def _load(name: str, record: str, file: LocalFile, old: str) -> Commands:
-    place = shlex.quote(file.dest)
-    note = Note(
-        kind="image",
-        name=name,
-        action=Action.UPDATE if old else Action.CREATE,
-        before={"id": old} if old else {},
-        after={"archive": f"{file.source} ({file.size} bytes, sha256 {file.sha256[:12]})",
-               "id": "(known after apply)"},
-        unknown=("the id of the image in the archive",),
-        undo=f"rm -f {place}",
-    )  # fmt: skip
-    folder = shlex.quote(f"{state_dir()}/images")
-    yield Noted(f"mkdir -p {folder} && rm -f {place} && ( umask 077; : > {place} )", note)
-    yield file
-    tagged = shlex.quote(_tagged(name))
-    yield StringCommand(_LOAD.format(file=place, name=tagged, record=shlex.quote(record)))
-
-
-def _tagged(name: str) -> str:
-    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-
-
-def _measured(archive: str) -> tuple[int, str]:
-    """Give size and sha256 of an archive that `docker load` may take."""
-    try:
-        with open(archive, "rb") as file:
-            _check_magic(archive, file.read(_TAR_MAGIC + 5))
-        return measured(archive)
-    except OSError as error:
-        raise PlanError(
-            f"the image archive {archive} cannot be read: {error.strerror}",
-            hint="paths are relative to the inventory",
-        ) from None
-
-
-def _check_magic(archive: str, head: bytes) -> None:
-    if not head:
-        raise PlanError(f"the image archive {archive} is empty", hint="was its download cut short?")
-    if not head.startswith(_COMPRESSED) and head[_TAR_MAGIC:] != b"ustar":
-        raise PlanError(
-            f"{archive} is not an image archive: it is neither tar nor a compressed tar",
-            hint="`docker save IMAGE > FILE` writes one",
+def _note(name: str, goal: Goal, seen: Installed, *, known: bool, untagged: bool) -> Note:
+    managed = goal.version in seen.kept
+    before: dict[str, str | None] = {}
+    after: dict[str, str | None] = {}
+    if not known or goal.source is not Source.HERE:
+        if seen.current:
+            before["version"] = seen.current
+        after["version"] = goal.version
+        after["from"] = _origin(goal)
+        if seen.replaced and seen.current == goal.version:
+            before["id"] = seen.image
+            after["id"] = seen.tags[goal.version].image
+    if seen.left:
+        before["left by a run that was cut short"] = ", ".join(
+            path.rpartition("/")[2] for path in seen.left
         )
+    if untagged:
+        after["kept as"] = f"{name}:{goal.version}"
+    there = seen.image or (not known and managed)
+    return Note(
+        kind="image", name=name, action=Action.UPDATE if there else Action.CREATE,
+        before=before, after=after,
+        unknown=() if known else ("what Docker has on the host",), within=_WITHIN,
+    )  # fmt: skip
+
+
+def _origin(goal: Goal) -> str:
+    match goal.source:
+        case Source.ARCHIVE if goal.image is not None:
+            return f"{goal.image.path} ({goal.image.size} bytes, sha256 {goal.image.sha256[:12]})"
+        case Source.KEPT | Source.HERE:
+            return "kept on the host"
+        case _:
+            return "pulled by the deployment script"
+
+
+def _prepare(wanted: Settings, goal: Goal) -> str:
+    """Take away what a run left, and look for space before anything large is sent."""
+    size = goal.image.size if goal.image and goal.source is Source.ARCHIVE else 0
+    text = VARIABLES + CLEAN
+    if size:
+        text += ROOM + f"room $(({size} / 1024 + 1)) || exit\n"
+        text += 'rm -f "$tarball"; ( umask 077; set -C; : > "$tarball" ) || exit\n'
+    return running(wanted, within=_INSTALL_WITHIN) + text.format(
+        version=goal.version, part=_part(wanted, goal)
+    ).replace("%SPACE%", str(SPACE))
+
+
+def _part(wanted: Settings, goal: Goal) -> str:
+    return shlex.quote(f"{_folder(wanted, goal)}/.tarball.crosprov")
+
+
+def _folder(wanted: Settings, goal: Goal) -> str:
+    return f"{wanted.script_dir}/{KEPT}/{goal.version}"
+
+
+def _bring(wanted: Settings, goal: Goal, seen: Installed) -> Commands:
+    """Bring the version's script into its folder, and the tarball where one is to be sent."""
+    place = f"{_folder(wanted, goal)}/{SCRIPT}"
+    kept = seen.kept.get(goal.version)
+    if goal.release is not None and (kept is None or kept.script != goal.release.sha256):
+        temporary = files.temporary_beside(place)
+        name = shlex.quote(temporary)
+        yield StringCommand(f"rm -f {name} && ( umask 077; set -C; : > {name} )")
+        yield Content(goal.release.script, temporary)
+        yield StringCommand(
+            f"chown root:root {name} && chmod {MODE} {name} && {files.flush(name)}"
+            f"mv -f {name} {shlex.quote(place)}"
+        )
+    if goal.source is Source.ARCHIVE and goal.image is not None:
+        sent = goal.image
+        yield LocalFile(
+            sent.path, sent.size, sent.sha256, f"{_folder(wanted, goal)}/.tarball.crosprov",
+            offset=sent.offset,
+        )  # fmt: skip
+
+
+def _finish(wanted: Settings, goal: Goal) -> str:
+    """Make the version current, in whatever state the host is by then."""
+    sent = goal.image if goal.source is Source.ARCHIVE else None
+    variables = (VARIABLES + ROOM).format(version=goal.version, part=_part(wanted, goal))
+    return (
+        running(wanted, within=_INSTALL_WITHIN)
+        + VERSION_FUNCTIONS
+        + variables.replace("%SPACE%", str(SPACE))
+        + f"sha256={sent.sha256 if sent else ''} "
+        + f"brought={'yes' if goal.source in (Source.ARCHIVE, Source.PULL) else ''}\n"
+        + FINISH
+    )
+
+
+@operation
+def kept_versions(name: str, /, *, wanted: Settings) -> Commands:
+    """Take away the versions that are neither current nor the one before it.
+
+    An image that somebody else's container uses stays. Images go by their exact tags, so what
+    others have on the host is left alone.
+    """
+    seen = installed(wanted)
+    if seen.docker != "ok":
+        return
+    goal = goal_of(wanted, seen)
+    keep = {goal.version, _before(seen, goal.version)}
+    ours = _containers(wanted)
+    for version in sorted({*seen.tags, *seen.kept} - keep):
+        tag = seen.tags.get(version)
+        if tag is not None and set(tag.users) - ours:
+            continue
+        note = Note("image", f"{name}:{version}", Action.DELETE, before={"version": version})
+        untag = f"docker rmi {shlex.quote(f'{name}:{version}')} >/dev/null && " if tag else ""
+        folder = shlex.quote(f"{wanted.script_dir}/{KEPT}/{version}")
+        yield Noted(f"{untag}rm -rf {folder}", note)
+
+
+def _before(seen: Installed, version: str) -> str:
+    """Name the version that Dome runs from now or ran from before, where it is another one."""
+    running = [name for name, tag in seen.tags.items() if _DOME & set(tag.users)]
+    for found in (*running, seen.current, seen.previous):
+        if found not in ("", version):
+            return found
+    return max(seen.tags.keys() - {version}, default="")
+
+
+def _containers(wanted: Settings) -> set[str]:
+    """Name the containers that have moved to the wanted version by the end of a plan.
+
+    What the inventory leaves as it is stays with the image that it has.
+    """
+    overlord = wanted.overlord
+    declared = {
+        container_names.TFTP: wanted.tftp is not None,
+        container_names.MULTICAST: wanted.multicast is not None,
+        container_names.OVERLORD: overlord is not None,
+        container_names.DISCOVERY: overlord is not None and overlord.lan_interface is not None,
+    }
+    return {
+        *_DOME,
+        *(name for name, is_declared in declared.items() if is_declared),
+        *map(container_names.umpire_of, wanted.projects),
+    }

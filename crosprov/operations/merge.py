@@ -9,7 +9,7 @@ from pyinfra import host
 from crosprov.errors import PlanError
 from crosprov.facts.files import Kind, PathFact, PathState
 from crosprov.operations.effects import effects
-from crosprov.operations.files import Target, write
+from crosprov.operations.files import Swap, Target, write
 from crosprov.operations.merging import merge_block, merge_line, merge_settings
 from crosprov.operations.note import Commands
 from crosprov.operations.operation import operation
@@ -113,7 +113,12 @@ def merged(path: str, seen: PathState, merge: Callable[[bytes], bytes]) -> bytes
 
 
 def rewrite(
-    path: str, seen: PathState, after: bytes, mode: str, restarts: Sequence[str]
+    path: str,
+    seen: PathState,
+    after: bytes,
+    mode: str,
+    restarts: Sequence[str],
+    swap: Swap | None = None,
 ) -> Commands:
     """Write a file anew where it changed; its mode and owner stay."""
     if after == (seen.content or b""):
@@ -126,5 +131,6 @@ def rewrite(
         user="root" if made else seen.uid,
         group="root" if made else seen.gid,
         restarts=tuple(restarts),
+        swap=swap,
     )
     yield from write(target, seen)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 from collections.abc import Collection
 
 from pyinfra import host
 
-from crosprov.facts.mirrors import MOST_DAYS, SyncAgeFact, Synced, SyncFact, SyncState
+from crosprov.facts.mirrors import (
+    MOST_DAYS,
+    MOST_VERIFIED,
+    SyncAgeFact,
+    Synced,
+    SyncFact,
+    SyncState,
+)
 from crosprov.operations.effects import effects
 from crosprov.operations.note import PROGRESS, Commands, Note, Noted
 from crosprov.operations.operation import operation
@@ -97,31 +105,30 @@ def first_sync(name: str, /, *, configuration: str) -> Commands:
 
 
 @operation
-def only_syncs(names: Collection[str], /) -> Commands:
+def only_syncs(names: Collection[str], verified: Collection[str], /) -> Commands:
     """Remove the units and configurations of mirrors that this host does not sync any more.
 
-    Their stores and what is remembered of them stay.
+    So go the units that verify mirrors which are not among the `verified`. Their stores and what
+    is remembered of them stay.
     """
-    old = [name for name in sync_state().units if name not in names]
-    if not old:
+    seen = sync_state()
+    old = [name for name in seen.units if name not in names]
+    unread = [name for name in seen.verified if name not in verified]
+    if not old and not unread:
         return
-    before: dict[str, str | None] = dict.fromkeys(old, "synced")
-    timers = " ".join(shlex.quote(f"crosprov-mirror@{name}.timer") for name in old)
-    services = " ".join(shlex.quote(f"crosprov-mirror@{name}.service") for name in old)
-    files = " ".join(
-        shlex.quote(path)
-        for name in old
-        for path in (
-            f"{CONFIGURATIONS}/{name}.json",
-            f"{CONFIGURATIONS}/{name}.credentials",
-            f"{UNITS}@{name}.timer",
-            f"{UNITS}@{name}.service",  # it tells that there is something to remove
-        )
-    )
+    before: dict[str, str | None] = dict.fromkeys(unread, "verified")
+    before |= dict.fromkeys(old, "synced")
+    units = [f"{UNITS}-verify@{name}" for name in unread] + [f"{UNITS}@{name}" for name in old]
+    names_of = [posixpath.basename(unit) for unit in units]
+    timers = " ".join(shlex.quote(f"{name}.timer") for name in names_of)
+    services = " ".join(shlex.quote(f"{name}.service") for name in names_of)
+    files = [f"{CONFIGURATIONS}/{name}.{end}" for name in old for end in ("json", "credentials")]
+    # The service's file goes last: it tells that there is something to remove.
+    files += [f"{unit}.{end}" for unit in units for end in ("timer", "service")]
     yield Noted(
         f"systemctl disable --now {timers} 2>/dev/null || :\n"
         f"systemctl stop {services} 2>/dev/null || :\n"
-        f"rm -f {files} && systemctl daemon-reload",
+        f"rm -f {shlex.join(files)} && systemctl daemon-reload",
         Note("syncs", STATES, Action.DELETE, before=before),
     )
 
@@ -129,7 +136,13 @@ def only_syncs(names: Collection[str], /) -> Commands:
 def _tell(name: str, seen: Synced) -> None:
     """Say in the host's status how old the last good sync is, and what is lacking."""
     lacking = f", {_files(seen.lacking)} lacking" if seen.lacking else ""
-    effects().about[f"mirror {name}"] = _age(seen) + lacking + _under_way(seen)
+    effects().about[f"mirror {name}"] = _age(seen) + lacking + _read(seen) + _under_way(seen)
+    if seen.findings:
+        effects().notices.append(
+            f"the mirror {name} has {_files(seen.findings)} that were not as they should be when "
+            f"all were read; `journalctl -u crosprov-mirror-verify@{name}.service` on the host "
+            "tells which"
+        )
     service = f"crosprov-mirror@{name}.service"
     if seen.lacking:
         effects().notices.append(
@@ -152,6 +165,16 @@ def _age(seen: Synced) -> str:
     if seen.days >= MOST_DAYS:
         days = f"{seen.days} or more days"
     return f"good sync {days} ago"
+
+
+def _read(seen: Synced) -> str:
+    if seen.verified is None:
+        return ""
+    days = "1 day" if seen.verified == 1 else f"{seen.verified} days"
+    if seen.verified >= MOST_VERIFIED:
+        days = f"{seen.verified} or more days"
+    ago = "less than a day ago" if seen.verified == 0 else f"{days} ago"
+    return f"; all read {ago}, {seen.findings or 'no'} finding{'' if seen.findings == 1 else 's'}"
 
 
 def _under_way(seen: Synced) -> str:

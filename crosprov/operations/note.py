@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from io import BytesIO
+from typing import IO, cast
 
 from pyinfra.api import FileUploadCommand, StringCommand
 from pyinfra.api.command import PyinfraCommand
 
+from crosprov.localfiles import Stretch
 from crosprov.planning.plan import Action, Resource
 from crosprov.planning.preamble import PROGRESS as PROGRESS
 from crosprov.secrets import vault
@@ -26,6 +28,7 @@ class Note:
     """Describe the change that an operation's commands make.
 
     `within` is in seconds, for a change that may take longer than `ssh.command_timeout`.
+    `destroys` names data that is gone for good afterwards; a person is asked for that apart.
     """
 
     kind: str
@@ -39,6 +42,7 @@ class Note:
     undo: str | None = None
     kept: str | None = None
     within: float | None = None
+    destroys: str | None = None
 
     @property
     def resource(self) -> Resource:
@@ -63,10 +67,17 @@ class Content(FileUploadCommand):
 
 
 class LocalFile(FileUploadCommand):
-    """A large file of the controller, for a private file that an earlier command made."""
+    """A large file of the controller, for a private file that an earlier command made.
 
-    def __init__(self, source: str, size: int, sha256: str, dest: str) -> None:
-        super().__init__(source, dest)
+    With `offset` it is the `size` bytes from there on in a larger file.
+    """
+
+    def __init__(
+        self, source: str, size: int, sha256: str, dest: str, *, offset: int | None = None
+    ) -> None:
+        whole_or_part = source if offset is None else cast(IO[bytes], Stretch(source, offset, size))
+        super().__init__(whole_or_part, dest)
         self.source = source
         self.size = size
         self.sha256 = sha256
+        self.offset = offset

@@ -38,7 +38,7 @@ apt() {{
   patiently apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \\
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@"
 }}"""
-_REPAIR = """\
+REPAIR = """\
 patiently dpkg --configure -a --force-confdef --force-confold || exit"""
 _INSTALL = """\
 install() {{ apt install --no-install-recommends --no-remove -- {names}; }}
@@ -81,12 +81,15 @@ def packages(names: Sequence[str]) -> Commands:
     yield Noted(_script(missing, seen), _note(missing, seen))
 
 
+def apt_functions(folder: str) -> str:
+    """Define the shell functions `apt` and `patiently`, whose output is in the file `$log`."""
+    return _FUNCTIONS.format(folder=shlex.quote(folder), log=shlex.quote(f"{folder}/apt.log"))
+
+
 def _script(missing: Sequence[str], seen: PackagesState) -> str:
-    folder = state_dir()
-    log = f"{folder}/apt.log"
-    parts = [_FUNCTIONS.format(folder=shlex.quote(folder), log=shlex.quote(log))]
+    parts = [apt_functions(state_dir())]
     if seen.interrupted or any(seen.of(name).broken for name in missing):
-        parts.append(_REPAIR)
+        parts.append(REPAIR)
     if missing:
         quoted = " ".join(shlex.quote(name) for name in missing)
         parts.append(_INSTALL.format(names=quoted, outdated=_OUTDATED))

@@ -343,7 +343,7 @@ def _change(
         diff=None if note.diff is None else vault.mask(note.diff),
         before=_masked(note.before), after=_masked(note.after), restarts=note.restarts,
         unknown=note.unknown, steps=tuple(steps), undo=note.undo, kept=note.kept,
-        within=note.within,
+        within=note.within, destroys=note.destroys,
     )  # fmt: skip
 
 
@@ -360,7 +360,7 @@ def _steps(
         case LocalFile():
             return [
                 Send(path=command.dest, source=command.source, size=command.size,
-                     sha256=command.sha256)
+                     sha256=command.sha256, offset=command.offset)
             ]  # fmt: skip
         case FileUploadCommand():
             return _stock_upload(command, commands)

@@ -80,6 +80,9 @@ class Send(Frozen):
     source: str = Field(description="absolute path on the controller")
     size: int = Field(description="bytes")
     sha256: str = Field(description="of the source when the plan was made; another one is refused")
+    offset: int | None = Field(
+        None, ge=0, description="where the bytes begin in a larger source; null: all of the source"
+    )
 
 
 class Reboot(Frozen):
@@ -112,6 +115,9 @@ class Change(Frozen):
     )
     within: float | None = Field(
         None, gt=0, description="seconds it may take, where that is more than ssh.command_timeout"
+    )
+    destroys: str | None = Field(
+        None, description="data that is gone for good after it; a person is asked for it apart"
     )
 
     @property
@@ -169,6 +175,11 @@ class HostPlan(Frozen):
     def asks_to_reboot(self) -> bool:
         """Tell whether a person is asked for a reboot of the host apart from the plan."""
         return any(reboot.ask for reboot in self.reboots)
+
+    @property
+    def destroys(self) -> tuple[str, ...]:
+        """List the data of the host that is gone for good afterwards."""
+        return tuple(change.destroys for change in self.changes if change.destroys)
 
     @property
     def digest(self) -> str:

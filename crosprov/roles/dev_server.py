@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
@@ -12,6 +13,7 @@ from crosprov.devserver.failures import Refused
 from crosprov.devserver.websources import WebSources
 from crosprov.inventory.fields import (
     AbsolutePath,
+    AccountOrNumber,
     BuildSource,
     HostRef,
     InventoryPath,
@@ -23,6 +25,7 @@ from crosprov.inventory.fields import (
     WebAddress,
     refusal,
 )
+from crosprov.inventory.section import Section
 from crosprov.roles.builds import Stage, StaticPath, StaticTree, XbuddyPath
 from crosprov.roles.role import Claim, Probe, RoleSettings, http_probe
 
@@ -50,6 +53,41 @@ XbuddySection = Annotated[str, AfterValidator(_xbuddy_section), Kind("section")]
 XbuddyKey = Annotated[str, AfterValidator(_xbuddy_key), Kind("key")]
 
 
+class MirrorLogin(Section):
+    """How builds log in at the private mirrors of a mirror host."""
+
+    reader: PlainName | None = Field(
+        None,
+        description="as which of the mirror host's readers; without it as the one that is named "
+        "as the host",
+        examples=["builders"],
+    )
+    netrc: AbsolutePath = Field(
+        "/etc/crosprov/mirrors.netrc",
+        description="the file on the host that gets the password",
+        examples=["/home/me/chromiumos/chroot/etc/crosprov.netrc"],
+    )
+    seen_as: AbsolutePath | None = Field(
+        None,
+        description="the path of that file for builds, where they run in a chroot",
+        examples=["/etc/crosprov.netrc"],
+    )
+    owner: AccountOrNumber = Field(
+        "root",
+        description="the account that fetches, by its number where only a chroot knows its name; "
+        "nobody else may read the file",
+        examples=["250"],
+    )
+
+    @model_validator(mode="after")
+    def _words_of_a_command(self) -> MirrorLogin:
+        for path in (self.netrc, self.seen_as or ""):
+            if not re.fullmatch(r"[\w./+@-]*", path, re.ASCII):
+                message = f"has the path {path}, which becomes a word of make.conf's commands"
+                raise refusal(message, "use letters, digits and . / + @ _ - only")
+        return self
+
+
 class Settings(RoleSettings):
     """A dev server: serves builds and updates to DUTs."""
 
@@ -75,6 +113,12 @@ class Settings(RoleSettings):
         description="a make.conf of the host whose block says to fetch from mirrors only; "
         "without it that stands in /etc/crosprov/make.conf.mirrors, for a make.conf to source",
         examples=["/home/chromeos/chromiumos/chroot/etc/make.conf.user"],
+    )
+    mirror_login: MirrorLogin | None = Field(
+        None,
+        description="how its builds log in at private mirrors; without it as the reader that is "
+        "named as the host, where the mirror host has such a one",
+        examples=[{"reader": "builders"}],
     )
     credentials: Secret | None = Field(
         None,
@@ -221,6 +265,8 @@ class Settings(RoleSettings):
     def _make_conf_has_mirrors(self) -> Settings:
         if self.make_conf is not None and self.mirrors is None:
             raise refusal("has make_conf without mirrors", "write mirrors: mirror1")
+        if self.mirror_login is not None and self.mirrors is None:
+            raise refusal("has mirror_login without mirrors", "write mirrors: mirror1")
         return self
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from crosprov.inventory.fields import (
     Seconds,
     SettingKey,
     SettingValue,
+    Sha256,
     refusal,
 )
 from crosprov.inventory.section import Section
@@ -84,12 +85,6 @@ def _static_path(value: str) -> str:
     return value
 
 
-def _sha256(value: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{64}", value):
-        raise refusal("must be a sha256 in 64 lower-case hex digits", "sha256sum FILE prints it")
-    return value
-
-
 def _writable(value: str) -> str:
     if not any(value.startswith(f"{place}/") for place in WRITABLE):
         raise refusal(
@@ -105,7 +100,6 @@ Version = Annotated[str, AfterValidator(_version), Kind("version with milestone"
 BuilderPath = Annotated[str, AfterValidator(_builder_path), Kind("path of a build")]
 Address = Annotated[str, AfterValidator(_address), Kind("address or host name")]
 StaticPath = Annotated[str, AfterValidator(_static_path), Kind("path below static")]
-Sha256 = Annotated[str, AfterValidator(_sha256), Kind("sha256")]
 WritablePath = Annotated[AbsolutePath, AfterValidator(_writable), Kind("writable path of a DUT")]
 
 

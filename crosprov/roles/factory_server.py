@@ -4,86 +4,133 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from crosprov.inventory.fields import AbsolutePath, InventoryPath, Kind, Port, Secret, refusal
-from crosprov.inventory.section import Section
+from crosprov.inventory.factory import (
+    MAX_PORT_OFFSET,
+    UMPIRE_OFFSETS,
+    Overlord,
+    Project,
+    ProjectName,
+    ScriptSource,
+    ServerVersion,
+)
+from crosprov.inventory.fields import (
+    AbsolutePath,
+    InventoryPath,
+    Port,
+    Secret,
+    matching,
+    refusal,
+)
 from crosprov.roles.role import Claim, Probe, RoleSettings, http_probe
 
-# What an Umpire container publishes, counted from its base port, and how far apart Dome
-# wants two bases to be: setup/cros_docker.sh and maxPortOffset of Dome's models, in the
-# platform/factory tree of June 2023.
-UMPIRE_OFFSETS = (0, 2, 4, 6, 8, 9)
-MAX_PORT_OFFSET = 19
+OVERLORD_PORT = 4455  # where ghosts connect: setup/cros_docker.sh
 
 
-def _project(value: str) -> str:
-    if not value or not all(sign.isascii() and (sign.isalnum() or sign in "-_") for sign in value):
-        raise refusal("must be a project name of letters, digits, - and _")
-    return value
-
-
-def _image(value: str) -> str:
-    if not value or any(sign.isspace() for sign in value) or value.startswith("-"):
-        raise refusal("must be the name of a container image")
-    return value
-
-
-ProjectName = Annotated[str, AfterValidator(_project), Kind("project name")]
-ImageName = Annotated[str, AfterValidator(_image), Kind("image name")]
-BasePort = Annotated[
-    int, Field(ge=1, le=65535 - max(UMPIRE_OFFSETS)), Kind("port, followed by nine more")
+# Docker's --volume takes no colon, and the script does not quote all that it is given.
+PlainPath = Annotated[
+    AbsolutePath,
+    AfterValidator(
+        matching(
+            r"(/[A-Za-z0-9._+@-]+)+",
+            "must be a folder below / whose path has only letters, digits and . _ + @ -",
+        )
+    ),
 ]
-
-
-class Project(Section):
-    """A project of the factory server."""
-
-    umpire_port: BasePort = Field(
-        8080,
-        description="base port of the project's Umpire; bases on one host are more than 19 apart",
-        examples=[8080],
-    )
 
 
 class Settings(RoleSettings):
     """A factory server: Dome, and one Umpire for each project."""
 
+    image: ClassVar[str] = "cros/factory_server"  # the name that the deployment script gives it
+
     after: ClassVar[tuple[str, ...]] = ("common", "docker")
     implies: ClassVar[tuple[str, ...]] = ("docker",)
 
     dome_port: Port = Field(8000, description="port of Dome's web pages", examples=[8000])
-    shared_dir: AbsolutePath = Field(
+    shared_dir: PlainPath = Field(
         "/cros_docker",
         description="folder of all data of Dome and Umpire",
         examples=["/cros_docker"],
     )
-    image: ImageName = Field(
-        "cros/factory_server",
-        description="the container image",
-        examples=["cros/factory_server"],
+    profile: Literal["small", "minimal", "premium"] = Field(
+        "minimal",
+        description="what the host must have: minimal 2 GB of memory and 256 GB of storage, "
+        "premium is warned below 16 GB and 4 TB; small is for trials and checks neither",
+        examples=["minimal"],
+    )
+    version: ServerVersion | None = Field(
+        None,
+        description="version of script, image and Umpires; without it the script's own",
+        examples=["20230616101859-adb3ce"],
+    )
+    bundle: InventoryPath | None = Field(
+        None,
+        description="script and image in one archive, made by `crosprov factory bundle`",
+        examples=["factory-server-20230616101859-adb3ce.bundle"],
+    )
+    script: ScriptSource | None = Field(
+        None,
+        description="where the deployment script comes from, when not from a bundle; without both "
+        "the host's own stays",
+        examples=[{"file": "cros_docker.sh"}],
+    )
+    script_dir: PlainPath = Field(
+        "/opt/cros_docker",
+        description="folder of the deployment script on the host",
+        examples=["/opt/cros_docker"],
     )
     image_archive: InventoryPath | None = Field(
         None,
-        description="the image as an archive on the controller, for hosts without a "
-        "network; without it the host must have the image",
-        examples=["factory-server.tar.xz"],
+        description="the image's tarball on the controller, when not from a bundle; without both "
+        "the host pulls it",
+        examples=["factory-server-20230616101859-adb3ce-docker-1.10.3.txz"],
     )
     admin_password: Secret | None = Field(
         None,
-        description="password of Dome's administrator; without it Dome's own default stays "
-        "(not carried out yet: the plan says so)",
+        description="password of Dome's administrator; without it Dome's own default stays, "
+        "which the plan says",
         examples=[{"env": "DOME_PASSWORD"}],
     )
     projects: Mapping[ProjectName, Project] = Field(
         {}, description="projects, by name", examples=[{"eve": {"umpire_port": 8080}}]
     )
 
+    overlord: Overlord | None = Field(
+        None,
+        description="Overlord, the remote monitoring service",
+        examples=[{"password": {"env": "OVERLORD_PASSWORD"}}],
+    )
+    tftp: bool | None = Field(
+        None, description="whether Dome runs a TFTP server; unset: as it is", examples=[True]
+    )
+    multicast: bool | None = Field(
+        None,
+        description="whether Dome runs the multicast service; unset: as it is",
+        examples=[False],
+    )
+    version_check: bool = Field(
+        False,
+        description="whether Dome asks the internet for newer versions, which hangs without one",
+        examples=[False],
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Settings:
+        if self.bundle is not None and (self.script is not None or self.image_archive is not None):
+            raise refusal(
+                "has a bundle and a script or an image_archive",
+                "a bundle holds both: take the others out",
+            )
+        return self
+
     @model_validator(mode="after")
     def _bases_apart(self) -> Settings:
-        for (one, first), (other, second) in combinations(self.projects.items(), 2):
+        kept = [(name, one) for name, one in self.projects.items() if not one.absent]
+        for (one, first), (other, second) in combinations(kept, 2):
             distance = abs(first.umpire_port - second.umpire_port)
             if distance <= MAX_PORT_OFFSET:
                 message = f"has the bases of {one} and {other} only {distance} apart"
@@ -100,9 +147,16 @@ class Settings(RoleSettings):
                 f"the Umpire of {name}",
             )
             for name, project in self.projects.items()
+            if project.enabled and not project.absent
             for offset in UMPIRE_OFFSETS
         )
-        return (Claim(self.dome_port, "dome_port", "Dome"), *umpires)
+        overlord: tuple[Claim, ...] = ()
+        if self.overlord is not None:
+            overlord = (
+                Claim(self.overlord.http_port, "overlord.http_port", "Overlord"),
+                Claim(OVERLORD_PORT, "overlord", "the ghosts of Overlord"),
+            )
+        return (Claim(self.dome_port, "dome_port", "Dome"), *overlord, *umpires)
 
     def probes(self, address: str) -> tuple[Probe, ...]:
         """Ask for Dome's front page."""

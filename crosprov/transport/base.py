@@ -8,6 +8,8 @@ from typing import Protocol
 
 Sink = Callable[[bytes], None]
 
+KEPT = 16 * 1024 * 1024  # bytes of an output that stay in memory although a sink takes them
+
 
 @dataclass(frozen=True, slots=True)
 class Completed:
@@ -48,7 +50,8 @@ class Transport(Protocol):
         """Run a shell command and wait for its end.
 
         `timeout` is in seconds, the target's own limit by default. Sinks see output as it
-        comes, in the calling thread. Raises HostSilent when the limit passes or the
+        comes, in the calling thread; of what they see only the first `KEPT` bytes are in the
+        result. Raises HostSilent when the limit passes or the
         connection goes away, NoPrivilege when root cannot be had.
         """
         ...

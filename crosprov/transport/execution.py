@@ -7,7 +7,7 @@ from typing import Any
 
 import paramiko
 
-from crosprov.transport.base import Completed, Sink
+from crosprov.transport.base import KEPT, Completed, Sink
 from crosprov.transport.deadline import Deadline
 from crosprov.transport.route import Hop
 from crosprov.transport.wire import Bell, Connection
@@ -181,7 +181,7 @@ class _Sender:
 
 
 def _keep(data: bytes, store: bytearray, sink: Sink | None) -> None:
-    store += data
+    store += data if sink is None else data[: max(0, KEPT - len(store))]
     if sink is not None and data:
         try:
             sink(data)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import IO
 
 from crosprov.errors import HostSilent
-from crosprov.transport.base import Channel, Completed, Sink
+from crosprov.transport.base import KEPT, Channel, Completed, Sink
 from crosprov.transport.privilege import Sudo
 
 _CHUNK = 64 * 1024
@@ -198,7 +198,7 @@ class _Pump:
             data = os.read(output.fileno(), _CHUNK)
             if not data:
                 self._selector.unregister(output)
-            store += data
+            store += data if sink is None else data[: max(0, KEPT - len(store))]
             if sink is not None and data:
                 sink(data)
 

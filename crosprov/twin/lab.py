@@ -12,13 +12,13 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from crosprov.errors import TwinError
+from crosprov.locks import locked
 from crosprov.transport.base import SshTarget
 from crosprov.twin import network, record, registry, rootfs
 from crosprov.twin.archives import share
 from crosprov.twin.container import Base, Container, write_known_hosts
 from crosprov.twin.keys import ensure_key
 from crosprov.twin.layers import write_kind
-from crosprov.locks import locked
 from crosprov.twin.names import Names, short_hash
 from crosprov.twin.readiness import BOOT_TIMEOUT, await_ready
 from crosprov.twin.record import LabRecord, Seat

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from crosprov.twin.files import write_whole
 from crosprov.locks import locked
+from crosprov.twin.files import write_whole
 from crosprov.twin.names import Names
 from crosprov.twin.programs import run
 from crosprov.twin.subnets import free_subnet, routed_networks

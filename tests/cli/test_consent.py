@@ -121,6 +121,30 @@ def test_yes_is_consent(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lab.applied and person.asked == []
 
 
+def deleting(name: str, data: str) -> HostPlan:
+    change = Change(
+        role="factory_server", operation="test", action=Action.DELETE, destroys=data,
+        resource=Resource(kind="project", name="eve"),
+    )  # fmt: skip
+    return rebooting(name, ask=False).model_copy(update={"changes": (change,)})
+
+
+@pytest.mark.parametrize(
+    ("answers", "questions", "applied"), [("yyy", 3, True), ("yyn", 3, False), ("yn", 2, False)]
+)
+def test_a_person_is_asked_for_each_host_that_loses_data(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    answers: str, questions: int, applied: bool,
+) -> None:  # fmt: skip
+    plan = plan_of(deleting("factory1", "/a/umpire/eve"), deleting("factory2", "/b/umpire/eve"))
+    person, lab = at_terminal(monkeypatch, answers), Lab(plan)
+    assert apply._apply_inventory(cast(Session, lab), False, False, Format.text, False) == 0
+    assert lab.applied is applied
+    assert len(person.asked) == questions
+    assert person.asked[1] == "This deletes /a/umpire/eve on factory1, for good. Go on?"
+    assert ("delete_data" in capsys.readouterr().out) is not applied
+
+
 def test_a_saved_plan_is_consent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     save(ASKING, tmp_path / "saved", vault)
     person = at_terminal(monkeypatch, "y")

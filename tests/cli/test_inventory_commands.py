@@ -44,6 +44,39 @@ def test_validate_a_part() -> None:
     ]
 
 
+NEEDING = """\
+lab: l
+hosts:
+  factory1:
+    docker: {package_files: [there.deb, gone.deb]}
+    factory_server:
+      bundle: server.bundle
+      admin_password: {file: secret}
+      projects: {eve: {bundle: {file: there.deb}}, kevin: {umpire_port: 8100, bundle: {file: no}}}
+"""
+
+
+def test_validate_tells_of_files_that_a_plan_will_need(tmp_path: Path) -> None:
+    path = tmp_path / "lab.yml"
+    path.write_text(NEEDING)
+    (tmp_path / "there.deb").touch()
+    done = crosprov("validate", str(path))
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = [
+        ("4:41", "docker.package_files.1", "gone.deb"),
+        ("6:15", "factory_server.bundle", "server.bundle"),
+        ("7:30", "factory_server.admin_password.file", "secret"),
+        ("8:94", "factory_server.projects.kevin.bundle.file", "no"),
+    ]
+    assert done.stdout.partition("a plan will need these:\n")[2].splitlines() == [
+        f"  {path}:{place}: host factory1: {field}: {tmp_path / file} does not exist"
+        for place, field, file in expected
+    ]
+    answer = json.loads(crosprov("validate", str(path), "--format", "json").stdout)
+    assert answer["valid"] is True
+    assert [file["field"] for file in answer["absent"]] == [field for _, field, _ in expected]
+
+
 @pytest.fixture
 def bad(tmp_path: Path) -> Path:
     path = tmp_path / "lab.yml"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import tarfile
+import lzma
 from pathlib import Path
 
 from crosprov.deploying import host_model
 from crosprov.inventory.lab import Lab
 from crosprov.inventory.load import read_lab
 from crosprov.planning.planner import HostModel
-from tests.deploys.scripted import IMAGE, ScriptedHost, Unit
+from tests.deploys.scripted import IMAGE, ScriptedHost, Unit, release_script
+
+VERSION = "20230616101859-adb3ce"
+RELEASE = f"factory-server-{VERSION}-docker-1.10.3"
 
 LAB = """
 lab: demo
@@ -41,7 +44,8 @@ hosts:
   factory1:
     ssh: {host: 10.0.0.7}
     docker: {users: [alice]}
-    factory_server: {image_archive: image.tar, projects: {eve: {}, kevin: {umpire_port: 9080}}}
+    factory_server: {script: {file: cros_docker.sh}, image_archive: TARBALL,
+      projects: {eve: {}, kevin: {umpire_port: 9080}}}
   dut01:
     ssh: {host: 10.0.1.1}
     dut: {board: eve, dev_server: dev1, lsb_release: {CHROMEOS_RELEASE_TRACK: x-channel}}
@@ -50,13 +54,12 @@ hosts:
 
 def read(folder: Path, *changes: tuple[str, str]) -> Lab:
     """Read the lab, with pieces of its text replaced, and the files that it names."""
-    with tarfile.open(folder / "image.tar", "w") as archive:
-        (folder / "inside").write_text("an image")
-        archive.add(folder / "inside", "inside")
+    (folder / "cros_docker.sh").write_bytes(release_script(VERSION))
+    (folder / f"{RELEASE}.txz").write_bytes(lzma.compress(b"an image" * 1000))
     (folder / "motd.j2").write_text("{{ host.name }} of {{ lab.name }}: ask {{ contact }}\n")
     (folder / "blob").write_bytes(b"\0\1\2")
     (folder / "boto").write_text("s3cret-of-boto\n")
-    text = LAB
+    text = LAB.replace("TARBALL", f"{RELEASE}.txz")
     for old, new in changes:
         assert old in text
         text = text.replace(old, new)

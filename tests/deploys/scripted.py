@@ -10,7 +10,9 @@ import base64
 import hashlib
 import json
 import posixpath
+import re
 import shlex
+import xmlrpc.client
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +24,22 @@ from crosprov.planning.planner import HostModel, draw
 from crosprov.secrets import vault
 
 IMAGE = "sha256:aaa"
+
+
+def release_script(version: str) -> bytes:
+    """Give what a deployment script of a version has in its lines that are read."""
+    timestamp, _, githash = version.partition("-")
+    lines = [
+        "#!/bin/bash", 'DOCKER_VERSION="1.10.3"', f'DOCKER_IMAGE_GITHASH="{githash}{"0" * 34}"',
+        f'DOCKER_IMAGE_TIMESTAMP="{timestamp}"', 'main "$@"',
+    ]  # fmt: skip
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _version_of(script: bytes) -> str:
+    timestamp = re.search(rb'TIMESTAMP="(\d*)"', script)
+    githash = re.search(rb'GITHASH="(.{6})', script)
+    return b"-".join(found[1] if found else b"" for found in (timestamp, githash)).decode()
 
 
 @dataclass
@@ -50,22 +68,39 @@ class ScriptedHost:
 
     paths: dict[str, Path] = field(default_factory=dict)
     packages: set[str] = field(default_factory=set)
+    versions: dict[str, str] = field(default_factory=dict)  # of packages; 1.0 of all others
     units: dict[str, Unit] = field(default_factory=dict)
     jobs: dict[str, Unit] = field(default_factory=dict)
     accounts: dict[str, set[str]] = field(default_factory=dict)  # account -> its groups
     shells: dict[str, tuple[str, str]] = field(default_factory=dict)  # account -> home, shell
     image: str = ""  # id of the one image, "" when the host has none
-    image_record: str = ""
-    migrated: str = ""
+    release: str = ""  # version of that image
+    tags: dict[str, str] = field(default_factory=dict)  # version -> id, of kept images
+    umpire_images: dict[str, str] = field(default_factory=dict)  # ids, where not the current one
+    users: dict[str, list[str]] = field(default_factory=dict)  # containers of them
+    dome: dict[str, str] = field(default_factory=dict)  # what Dome's containers are made of
     containers: dict[str, tuple[str, str]] = field(default_factory=dict)  # spec hash, image
     marks: set[str] = field(default_factory=set)
     environments: set[str] = field(default_factory=set)
     python: str = "3.11"
     machine: str = "x86_64"
     syncs: dict[str, tuple[str, int, str]] = field(default_factory=dict)  # outcome, days since
+    verified: dict[str, str] = field(default_factory=dict)  # days since, findings
     staged: set[tuple[str, str]] = field(default_factory=set)  # build, artifact or file
     dut: dict[str, str] = field(default_factory=dict)  # lines of the answer of a DUT, by word
     answers: dict[str, str] = field(default_factory=dict)  # of web servers, by URL
+    system: str = "Linux"
+    docker_root: str = "/var/lib/docker"
+    live_restore: bool = False
+    lists: bool = False  # whether apt has those of a repository
+    factory_host: dict[str, str] = field(
+        default_factory=lambda: {"system": "Linux", "machine": "x86_64", "memory": "160"}
+    )
+    projects: dict[str, tuple[bool, int]] = field(default_factory=dict)  # in Dome: enabled, port
+    umpires: dict[str, list[str]] = field(default_factory=dict)  # what they are made from
+    services: dict[str, dict[str, Any]] = field(default_factory=dict)  # by project
+    dome_settings: dict[str, bool] = field(default_factory=dict)
+    dome_password: str = "test0000"
     rounds: int = 0
 
     def plan(self, model: HostModel) -> Drawing:
@@ -143,7 +178,11 @@ class ScriptedHost:
     def _packages(self, _: str, command: str) -> str:
         names = command.partition("for p in ")[2].partition(";")[0].split()
         lines = ["dpkg amd64", *(f"want {name}" for name in names)]
-        lines += [f"is {name} amd64 installed 1.0" for name in names if name in self.packages]
+        lines += [
+            f"is {name} amd64 installed {self.versions.get(name, '1.0')}"
+            for name in names
+            if name in self.packages
+        ]
         return "\n".join(lines) + "\n"
 
     def _user(self, name: str, command: str) -> str:
@@ -159,17 +198,55 @@ class ScriptedHost:
         path = f"/home/{name}/.ssh/authorized_keys"
         return f"{path}\nplain\n{self._path(path, 'sha256sum')}"
 
+    @property
+    def has_docker(self) -> bool:
+        """Tell whether a Docker engine is installed, from wherever."""
+        return bool(self.packages & {"docker.io", "docker-ce"})
+
     def _docker(self) -> str:
-        return "docker ok\n" if "docker.io" in self.packages else "docker none\n"
+        return "docker ok\n" if self.has_docker else "docker none\n"
 
-    def _image(self, name: str, command: str) -> str:
-        if "docker.io" not in self.packages:
-            return "docker none\nloaded \n"
-        return f"docker ok\nimage {self.image}\nloaded {self.image_record}\n"
+    def _engine(self, _: str, command: str) -> str:
+        data = "data\n" if self.image else ""
+        return f"system {self.system}\n{self._docker()}root {self.docker_root}\n{data}"
 
-    def _database(self, name: str, command: str) -> str:
-        kind = "file" if name in self.paths else "absent"
-        return f"{kind}\n{self._docker()}image {self.image}\nmigrated {self.migrated}\n"
+    def _running(self, _: str, command: str) -> str:
+        live = "live true\n" if self.live_restore else ""
+        return live + "".join(f"runs {name}\n" for name in sorted(self.containers))
+
+    def _lists(self, _: str, command: str) -> str:
+        return "asked\n" if self.lists else "lacks\nasked\n"
+
+    def _factory_host(self, _: str, command: str) -> str:
+        lines = [f"{word} {value}" for word, value in self.factory_host.items()]
+        return "\n".join([*lines, f"{self._docker()}server 20.10.24\noldest_api 1.12\n"])
+
+    def _installed(self, folder: str, command: str) -> str:
+        lines = []
+        for path, file in sorted(self.paths.items()):
+            version = _version_of(file.content)
+            digest = hashlib.sha256(file.content).hexdigest()
+            if path == f"{folder}/cros_docker.sh":
+                lines.append(f"script {version} {digest}")
+            elif path.startswith(f"{folder}/kept/"):
+                lines.append(f"kept {version} {digest} {self.tags.get(version, '')}")
+        lines.append(self._docker().strip())
+        if self.has_docker and self.image:
+            lines.append(f"image {self.release} {self.image}")
+            lines += [f"tag {version} {version} {id}" for version, id in sorted(self.tags.items())]
+            lines += [
+                f"used {version} {name}" for version in self.users for name in self.users[version]
+            ]
+        return "\n".join(lines) + "\n"
+
+    def _dome_containers(self, database: str, command: str) -> str:
+        found = f"database {'file' if database in self.paths else 'absent'}\n"
+        due = "due\n" if "dome" in self.marks else ""
+        lines = (f"is {key}\t{value}\n" for key, value in sorted(self.dome.items()))
+        return found + due + self._docker() + "".join(lines if self.has_docker else ())
+
+    def _none_made(self, names: str, command: str) -> str:
+        return ""
 
     def _container(self, name: str, command: str) -> str:
         if "docker.io" not in self.packages:
@@ -181,6 +258,40 @@ class ScriptedHost:
             lines.append(f"/{name} running {image} {digest} {needs or '-'} {{}}")
         lines += [f"image {self.image}", f"needs {needs}"]
         return "\n".join(lines) + "\n"
+
+    @property
+    def _dome_runs(self) -> bool:
+        return self.has_docker and "dome_uwsgi" in self.containers
+
+    def _dome(self, port: str, command: str) -> str:
+        if not self._dome_runs:
+            return "projects 000\n"
+        rows = [
+            {"name": name, "umpireEnabled": enabled, "umpirePort": port}
+            for name, (enabled, port) in self.projects.items()
+        ]
+        settings = f"200 {json.dumps(self.dome_settings)}" if self.dome_settings else "404"
+        return f"projects 200 {json.dumps(rows)}\nsettings {settings}\n"
+
+    def _umpire(self, name: str, command: str) -> str:
+        lines = [self._docker().strip(), f"wanted-image {self.image}"]
+        if name in self.umpires:
+            config = json.dumps({"services": self.services.get(name, {}), "bundles": []})
+            answers = [xmlrpc.client.dumps((said,), methodresponse=True) for said in (8, config)]
+            version, told = ("".join(answer.split("\n")) for answer in answers)
+            lines += ["status running", f"image {self.umpire_images.get(name, self.image)}"]
+            lines += [*self.umpires[name], "data yes"]
+            lines += [f"version {version}|200", f"config {told}|200"]
+        return "\n".join(lines) + "\n"
+
+    def _parts(self, image: str, command: str) -> str:
+        return f"{self._docker()}id {self.image}\n"
+
+    def _password(self, account: str, command: str) -> str:
+        if not self._dome_runs:
+            return "record \n"
+        digest = hashlib.pbkdf2_hmac("sha256", self.dome_password.encode(), b"grain", 1)
+        return f"record \nhash pbkdf2_sha256$1$grain${base64.b64encode(digest).decode()}\n"
 
     def _environment(self, name: str, command: str) -> str:
         neighbours = sorted(path.rpartition("/")[2] for path in self.environments)
@@ -211,10 +322,16 @@ class ScriptedHost:
         lines = [f"state {name} {c}" for name, (c, _, _) in self.syncs.items()]
         units = (path.partition("crosprov-mirror@")[2] for path in self.paths)
         names = [unit.removesuffix(".service") for unit in units if unit.endswith(".service")]
-        return "".join(f"{line}\n" for line in [*lines, *(f"unit {name}" for name in names)])
+        lines += [f"unit {name}" for name in names]
+        units = (path.partition("crosprov-mirror-verify@")[2] for path in self.paths)
+        names = [unit.removesuffix(".service") for unit in units if unit.endswith(".service")]
+        return "".join(f"{line}\n" for line in [*lines, *(f"verify {name}" for name in names)])
 
     def _ages(self, _: str, command: str) -> str:
-        return "".join(f"{name} {n} {days}\n" for name, (_, n, days) in self.syncs.items())
+        return "".join(
+            f"{name} {n} {days} {self.verified.get(name, 'never 0')}\n"
+            for name, (_, n, days) in self.syncs.items()
+        )
 
     def _tree(self, name: str, command: str) -> str:
         return "same\n" if name in self.paths else ""
@@ -237,9 +354,18 @@ class ScriptedHost:
             "packages": ScriptedHost._packages,
             "user": ScriptedHost._user,
             "authorized keys of": ScriptedHost._keys,
-            "image": ScriptedHost._image,
-            "database of Dome": ScriptedHost._database,
+            "Docker engine": ScriptedHost._engine,
+            "running containers": ScriptedHost._running,
+            "lists of apt": ScriptedHost._lists,
+            "factory server's host": ScriptedHost._factory_host,
+            "factory server below": ScriptedHost._installed,
+            "containers of Dome with": ScriptedHost._dome_containers,
+            "containers that crosprov made": ScriptedHost._none_made,
             "container": ScriptedHost._container,
+            "Dome at port": ScriptedHost._dome,
+            "Umpire of": ScriptedHost._umpire,
+            "TFTP and multicast from": ScriptedHost._parts,
+            "password of Dome's account": ScriptedHost._password,
         },
     )
 
@@ -295,11 +421,35 @@ class ScriptedHost:
         self.accounts.setdefault(name, {name}).update(joined)
 
     def _take_image(self, change: Change) -> None:
-        self.image = self.image_record = IMAGE
+        repository, _, version = change.resource.name.partition(":")
+        if change.action is Action.DELETE:
+            self.tags.pop(version, None)
+            self.paths = {path: at for path, at in self.paths.items() if version not in path}
+            return
+        version = change.after["version"] or ""
+        if version not in self.tags:
+            (sent,) = (step for step in change.steps if step.do == "send")
+            self.tags[version] = f"sha256:{sent.sha256}"
+        for step in change.steps:
+            if isinstance(step, Write):
+                place = step.path.replace("/.", "/").removesuffix(".crosprov")
+                self.paths[place] = Path("regular file", content=step.content)
+        self.release, self.image = version, self.tags[version]
 
-    def _take_database(self, change: Change) -> None:
-        self.migrated = self.image
-        self._place(change, self.paths.get(change.resource.name, Path("regular file")))
+    def _take_script(self, change: Change) -> None:
+        self._take_file(change)
+        path = change.resource.name
+        version = (change.after.get("version") or "").partition(",")[0]
+        if version:
+            kept = self.paths[f"{posixpath.dirname(path)}/kept/{version}/cros_docker.sh"]
+            self.paths[path] = Path("regular file", "0755", content=kept.content)
+
+    def _take_dome(self, change: Change) -> None:
+        (script,) = (step.command for step in change.steps if step.do == "shell")
+        lines = script.partition("expected='")[2].partition("'")[0].splitlines()
+        self.dome = {key: value for _, key, value in (line.split("\t") for line in lines)}
+        self.containers["dome_uwsgi"] = ("", self.image)
+        self.paths[f"{change.resource.name}/dome/db.sqlite3"] = Path("regular file")
 
     def _take_container(self, change: Change) -> None:
         script = "\n".join(step.command for step in change.steps if step.do == "shell")
@@ -325,9 +475,41 @@ class ScriptedHost:
         self.syncs[change.resource.name] = (configuration, 0, "0")
 
     def _take_syncs(self, change: Change) -> None:
-        for name in change.before:
-            for path in [path for path in self.paths if f"crosprov-mirror@{name}." in path]:
+        for name, what in change.before.items():
+            units = [f"crosprov-mirror-verify@{name}."]
+            units += [f"crosprov-mirror@{name}."] if what == "synced" else []
+            for path in [path for path in self.paths if any(unit in path for unit in units)]:
                 del self.paths[path]
+
+    def _take_lists(self, change: Change) -> None:
+        self.lists = True
+
+    def _take_project(self, change: Change) -> None:
+        name = change.resource.name
+        enabled, port = self.projects.get(name, (False, 0))
+        enabled = change.after.get("project", "enabled" if enabled else "") == "enabled"
+        self.projects[name] = (enabled, int(change.after.get("umpire_port") or port))
+        (script,) = (step.command for step in change.steps if step.do == "shell")
+        made = script.partition("<<EOF\n")[2].partition("\nEOF")[0].splitlines()
+        self.umpires.pop(name, None)
+        if enabled:
+            self.umpires[name] = [line for line in made if not line.startswith("image ")]
+
+    def _take_setting(self, change: Change) -> None:
+        fields = {"tftp": "tftpEnabled", "version_check": "versionCheckEnabled"}
+        self.dome_settings[fields[change.resource.name]] = change.after["state"] == "on"
+
+    def _take_password(self, change: Change) -> None:
+        (secret,) = (step.content for step in change.steps if isinstance(step, Write))
+        self.dome_password = vault.reveal(secret).decode()
+
+    def _take_services(self, change: Change) -> None:
+        services = self.services.setdefault(change.resource.name, {})
+        for key, value in change.after.items():
+            at, words = services, key.split(".")
+            for word in words[:-1]:
+                at = at.setdefault(word, {})
+            at[words[-1]] = json.loads(value or "null")
 
     def _take_check(self, change: Change) -> None:
         """Change nothing: a check only looks."""
@@ -350,8 +532,14 @@ class ScriptedHost:
             "probe": ScriptedHost._take_check,
             "user": ScriptedHost._take_user,
             "image": ScriptedHost._take_image,
-            "database": ScriptedHost._take_database,
+            "script": ScriptedHost._take_script,
+            "dome": ScriptedHost._take_dome,
             "container": ScriptedHost._take_container,
+            "project": ScriptedHost._take_project,
+            "dome setting": ScriptedHost._take_setting,
+            "password": ScriptedHost._take_password,
+            "services": ScriptedHost._take_services,
             "check": ScriptedHost._take_check,
+            "apt lists": ScriptedHost._take_lists,
         },
     )

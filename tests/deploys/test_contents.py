@@ -260,28 +260,19 @@ def test_a_directory_in_the_place_of_lsb_release_is_refused(tmp_path: Path) -> N
 # --- the factory server ---
 
 
-def test_umpires_publish_the_ports_of_their_base(tmp_path: Path) -> None:
-    drawing = labs.fresh().plan(labs.model(labs.read(tmp_path), "factory1"))
-    after = {change.resource.name: change.after for change in drawing.changes}
-    assert after["umpire_kevin"]["ports"] == (
-        "9080:8080 9082:8082 9084:8084 9086:8086 9088:8088 9089:8089"
-    )
-    assert after["umpire_kevin"]["privileged"] == "true"
-    assert after["dome_nginx"]["ready"] == "http://127.0.0.1:8000/"
-
-
 def test_the_database_is_never_emptied(tmp_path: Path) -> None:
     drawing = labs.fresh().plan(labs.model(labs.read(tmp_path), "factory1"))
-    (change,) = [change for change in drawing.changes if change.resource.kind == "database"]
+    (change,) = [change for change in drawing.changes if change.resource.kind == "dome"]
     assert not any(isinstance(step, Write) for step in change.steps)
 
 
-def test_a_host_that_has_the_image_needs_no_archive(tmp_path: Path) -> None:
-    lab = labs.read(tmp_path, ("image_archive: image.tar, ", ""))
-    host = labs.fresh()
-    host.packages = {"docker.io", "tzdata"}
-    host.units["docker.service"] = scripted.Unit(True, True)
-    host.image = scripted.IMAGE
-    host.take_in(host.plan(labs.model(lab, "factory1")))
-    assert sorted(host.containers) == ["dome_nginx", "dome_uwsgi", "umpire_eve", "umpire_kevin"]
-    assert host.plan(labs.model(lab, "factory1")).changes == []
+def test_the_script_gets_all_choices_that_it_does_not_remember(tmp_path: Path) -> None:
+    lab = labs.read(tmp_path, ("factory_server: {", "factory_server: {shared_dir: /srv/factory, "))
+    drawing = labs.fresh().plan(labs.model(lab, "factory1"))
+    (change,) = [change for change in drawing.changes if change.resource.kind == "dome"]
+    (script,) = (step.command for step in change.steps if step.do == "shell")
+    assert (
+        "DOME_PORT=8000 HOST_SHARED_DIR=/srv/factory HOST_LOCALTIME_PATH=/etc/localtime "
+        "PROJECT=eve UMPIRE_PORT=8080 "
+    ) in script
+    assert " prune" not in script and " update" not in script

@@ -20,9 +20,20 @@ ENVIRONMENT = f"/usr/lib/crosprov/mirror/{wheelhouse.digest(MIRROR)}"
 CONFIGURATION = "/etc/crosprov/mirrors/gentoo.json"
 SERVICE = "/etc/systemd/system/crosprov-mirror@gentoo.service"
 TIMER = "/etc/systemd/system/crosprov-mirror@gentoo.timer"
+VERIFY = "/etc/systemd/system/crosprov-mirror-verify@gentoo.timer"
+SITE = "/etc/nginx/conf.d/crosprov-mirror.conf"
 STORE = "/srv/mirror/gentoo/distfiles"
 SYNCED = ("gentoo: {kind: automatic, ", "gentoo: {kind: automatic, trees: [/srv/trees/one], "
           "upstreams: [https://distfiles.example.com], ")  # fmt: skip
+IN_BUCKET = (
+    (
+        "gentoo: {kind: automatic, store: /srv/mirror/gentoo/distfiles}",
+        "gentoo: {kind: automatic, trees: [/srv/trees/one], visibility: public, "
+        "credentials: {file: boto}, store: gs://bucket/distfiles}",
+    ),
+    ("serves: [gentoo, localmirror]", "fills: [gentoo]"),
+    ("mirrors: mirror1, ", ""),
+)
 FROM_GIT = ("gentoo: {kind: automatic, ", "gentoo: {kind: automatic, every: hourly, trees: "
             '[{git: "https://git.example.com/x", branch: main, public: false}], upstreams: '
             "[rsync://mirror.example.com/x], credentials: {file: boto}, ")  # fmt: skip
@@ -79,7 +90,10 @@ def test_only_the_store_can_be_written(tmp_path: Path) -> None:
     text = settled(tmp_path, SYNCED).paths[SERVICE].content.decode()
     assert f'ReadWritePaths="{STORE}"\n' in text
     assert "ProtectSystem=strict\n" in text and "User=crosprov-mirror\n" in text
-    assert f"{ENVIRONMENT}/bin/python -IB -m crosprov.mirror sync --config {CONFIGURATION}" in text
+    assert (
+        f"{ENVIRONMENT}/bin/python -IB -m crosprov.mirror sync --wait --config {CONFIGURATION}"
+        in text
+    )
 
 
 def test_what_trees_and_upstreams_need_is_installed(tmp_path: Path) -> None:
@@ -131,6 +145,77 @@ def test_what_is_no_longer_synced_is_taken_away(tmp_path: Path) -> None:
     assert names == [f"~ directory {STORE}", "- syncs /var/lib/crosprov-mirror"]
     host.take_in(host.plan(labs.model(labs.read(tmp_path), "mirror1")))
     assert summary(host, tmp_path) == []
+
+
+def test_all_files_are_read_again_each_week_by_a_service_that_gives_way(tmp_path: Path) -> None:
+    host = settled(tmp_path, SYNCED)
+    service = host.paths[VERIFY.replace("timer", "service")].content.decode()
+    assert f"-m crosprov.mirror verify --wait --config {CONFIGURATION}\n" in service
+    assert "Nice=19\nIOSchedulingClass=idle\n" in service
+    timer = host.paths[VERIFY].content.decode()
+    assert "OnCalendar=weekly\nRandomizedDelaySec=3d\n" in timer
+    assert host.units["crosprov-mirror-verify@gentoo.timer"].active
+    assert not host.units["crosprov-mirror-verify@gentoo.service"].active
+
+
+def test_a_mirror_that_shall_not_be_read_again_loses_its_timer(tmp_path: Path) -> None:
+    host = settled(tmp_path, SYNCED)
+    never = (SYNCED[0], f"{SYNCED[1]}verify: never, ")
+    assert summary(host, tmp_path, never) == ["- syncs /var/lib/crosprov-mirror"]
+    host.take_in(host.plan(labs.model(labs.read(tmp_path, never), "mirror1")))
+    assert VERIFY not in host.paths and TIMER in host.paths
+    assert summary(host, tmp_path, never) == []
+
+
+@pytest.mark.parametrize(
+    ("verified", "about", "notice"),
+    [
+        ("0 0", "; all read less than a day ago, no findings", ""),
+        ("1 1", "; all read 1 day ago, 1 finding", "has 1 file that were not as they should be"),
+        ("9 3", "; all read 9 days ago, 3 findings", "crosprov-mirror-verify@gentoo.service"),
+        ("60 0", "; all read 60 or more days ago, no findings", ""),
+    ],
+)
+def test_the_status_tells_when_all_was_read(
+    tmp_path: Path, verified: str, about: str, notice: str
+) -> None:
+    host = settled(tmp_path, SYNCED)
+    host.verified["gentoo"] = verified
+    drawing = host.plan(labs.model(labs.read(tmp_path, SYNCED), "mirror1"))
+    assert drawing.changes == []
+    assert drawing.about == {"mirror gentoo": f"good sync less than a day ago{about}"}
+    assert len(drawing.notices) == bool(notice) and all(notice in one for one in drawing.notices)
+
+
+def test_a_bucket_is_filled_by_a_host_that_serves_nothing(tmp_path: Path) -> None:
+    host = settled(tmp_path, *IN_BUCKET)
+    assert summary(host, tmp_path, *IN_BUCKET) == []
+    assert host.packages == {"python3"} and SITE not in host.paths
+    config = parse_config(host.paths[CONFIGURATION].content.decode(), CONFIGURATION)
+    assert (config.store, config.reading) == ("gs://bucket/distfiles", None)
+    assert str(config.credentials) == "/etc/crosprov/mirrors/gentoo.credentials"
+    text = host.paths[SERVICE].content.decode()
+    assert "ReadWritePaths" not in text and "RequiresMountsFor" not in text
+
+
+def test_a_host_that_serves_no_more_gives_nothing_out(tmp_path: Path) -> None:
+    host = settled(tmp_path, SYNCED)
+    names = summary(host, tmp_path, *IN_BUCKET)
+    assert f"- file {SITE}" in names and "unit nginx.service" in " ".join(names)
+    host.take_in(host.plan(labs.model(labs.read(tmp_path, *IN_BUCKET), "mirror1")))
+    assert SITE not in host.paths and summary(host, tmp_path, *IN_BUCKET) == []
+
+
+def test_masters_of_trees_are_told(tmp_path: Path) -> None:
+    text = "trees: [{path: /srv/trees/one, masters: [/home/x/two]}], "
+    followed = (SYNCED[0], SYNCED[1].replace("trees: [/srv/trees/one], ", text))
+    host = settled(tmp_path, SYNCED)
+    assert summary(host, tmp_path, followed)[0] == f"~ file {CONFIGURATION}"
+    assert "> sync gentoo" not in summary(host, tmp_path, followed)
+    host = settled(tmp_path, followed)
+    (tree,) = parse_config(host.paths[CONFIGURATION].content.decode(), CONFIGURATION).trees
+    assert tree.masters == (Path("/home/x/two"),)
+    assert "ProtectHome=read-only\n" in host.paths[SERVICE].content.decode()
 
 
 def test_archives_of_a_python_that_no_wheel_is_for_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,12 @@ from tests.deploys.scripted import ScriptedHost
 SITE = "/etc/nginx/conf.d/crosprov-mirror.conf"
 UNIT = "/etc/systemd/system/devserver.service"
 BOTO = "/etc/crosprov/devserver.boto"
+SCRIPT = "/opt/cros_docker/cros_docker.sh"
 ENVIRONMENT = f"/usr/lib/crosprov/devserver/{wheelhouse.digest(DEVSERVER)}"
+
+NEWER = "20240101000000-bbbbbb"
+PIECES = f"script: {{file: cros_docker.sh}}, image_archive: {labs.RELEASE}.txz,"
+TO_NEWER = (PIECES, "script: {file: new.sh}, image_archive: new.txz,")
 
 FIRST = {
     "server1": [
@@ -58,21 +64,22 @@ FIRST = {
     "factory1": [
         "+ packages docker.io",
         "+ user alice",
+        "+ file /etc/docker/daemon.json",
         "~ unit docker.service",
-        "+ packages tzdata",
+        "> check Docker of the factory server",
+        "+ packages bsdutils, curl, sudo, tzdata, xz-utils",
+        "+ directory /opt/cros_docker",
         "+ directory /cros_docker",
         "+ directory /cros_docker/umpire",
         "+ directory /cros_docker/tftp",
         "+ directory /cros_docker/dome",
         "+ directory /cros_docker/dome/log",
-        "+ directory /cros_docker/umpire/eve",
-        "+ directory /cros_docker/umpire/kevin",
         "+ image cros/factory_server",
-        "+ database /cros_docker/dome/db.sqlite3",
-        "+ container dome_uwsgi",
-        "+ container dome_nginx",
-        "+ container umpire_eve",
-        "+ container umpire_kevin",
+        "+ script /opt/cros_docker/cros_docker.sh",
+        "+ dome /cros_docker",
+        "~ dome setting version_check",
+        "+ project eve",
+        "+ project kevin",
     ],
     "dut01": ["+ file /mnt/stateful_partition/etc/lsb-release", "> job update-engine"],
 }
@@ -126,6 +133,12 @@ def _due(unit: str) -> Callable[[ScriptedHost], object]:
     return lambda host: host.marks.add(unit)
 
 
+def _replaced_image(host: ScriptedHost) -> None:
+    old, host.image = host.image, "sha256:other"
+    host.dome.update(dict.fromkeys(("dome_uwsgi image", "dome_nginx image"), old))
+    host.umpire_images = dict.fromkeys(host.umpires, old)
+
+
 DRIFTS: list[tuple[str, Callable[[ScriptedHost], object], list[str]]] = [
     ("server1", lambda h: h.packages.discard("curl"), ["+ packages curl"]),
     ("server1", lambda h: h.accounts["alice"].discard("adm"), ["~ user alice"]),
@@ -170,33 +183,30 @@ DRIFTS: list[tuple[str, Callable[[ScriptedHost], object], list[str]]] = [
     ),
     ("factory1", lambda h: h.accounts["alice"].discard("docker"), ["~ user alice"]),
     ("factory1", _mode("/cros_docker/tftp"), ["~ directory /cros_docker/tftp"]),
-    ("factory1", lambda h: h.containers.pop("umpire_eve"), ["+ container umpire_eve"]),
     (
         "factory1",
-        lambda h: h.containers.update(umpire_kevin=("0" * 64, scripted.IMAGE)),
-        ["~ container umpire_kevin"],
+        lambda h: h.umpires.pop("umpire_eve", None) or h.umpires.pop("eve"),
+        ["~ project eve"],
     ),
+    ("factory1", lambda h: h.dome.clear(), ["+ dome /cros_docker"]),
+    ("factory1", lambda h: h.dome.update({"dome_nginx state": "exited"}), ["~ dome /cros_docker"]),
+    ("factory1", lambda h: h.dome.update({"dome_nginx port 80/tcp": "1"}), ["~ dome /cros_docker"]),
+    ("factory1", lambda h: h.dome.update({"dome_uwsgi env HOST_X": "1"}), []),
+    ("factory1", lambda h: h.dome.pop("dome_uwsgi env HOST_TFTP_DIR"), []),  # an older script
+    ("factory1", _gone("/cros_docker/dome/db.sqlite3"), ["~ dome /cros_docker"]),
     (
         "factory1",
-        lambda h: h.containers.pop("dome_uwsgi"),
-        ["+ container dome_uwsgi", "~ container dome_nginx"],  # it has the other's volumes
+        _gone("/cros_docker/tftp"),
+        ["+ directory /cros_docker/tftp", "~ dome /cros_docker"],
     ),
-    (
+    ("factory1", _edited(SCRIPT), [f"~ script {SCRIPT}"]),
+    ("factory1", _mode(SCRIPT), [f"~ script {SCRIPT}"]),
+    ("factory1", _gone(SCRIPT), [f"+ script {SCRIPT}"]),
+    ("factory1", lambda h: h.tags.clear(), ["~ image cros/factory_server"]),
+    (  # somebody replaced it; Dome still runs from the one that comes back
         "factory1",
-        lambda h: setattr(h, "migrated", "sha256:older"),
-        ["~ database /cros_docker/dome/db.sqlite3"],
-    ),
-    (
-        "factory1",
-        lambda h: setattr(h, "image", "sha256:other"),
-        [
-            "~ image cros/factory_server",
-            "~ database /cros_docker/dome/db.sqlite3",
-            "~ container dome_uwsgi",
-            "~ container dome_nginx",
-            "~ container umpire_eve",
-            "~ container umpire_kevin",
-        ],
+        _replaced_image,
+        ["~ image cros/factory_server"],
     ),
     ("dut01", lambda h: setattr(h.jobs["update-engine"], "active", False), ["~ job update-engine"]),
     ("dut01", _due("update-engine"), ["> job update-engine"]),
@@ -267,18 +277,24 @@ def test_a_file_may_belong_to_a_user_of_common(tmp_path: Path) -> None:
 
 def test_an_archive_is_named_without_detours(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    lab = labs.read(tmp_path, ("image.tar", "sub/../image.tar"))
+    lab = labs.read(tmp_path, (f"{labs.RELEASE}.txz", f"sub/../{labs.RELEASE}.txz"))
     changes = labs.fresh().plan(labs.model(lab, "factory1")).changes
     (sent,) = (step.source for change in changes for step in change.steps if step.do == "send")
-    assert sent == str(tmp_path.resolve() / "image.tar")
+    assert sent == str(tmp_path.resolve() / f"{labs.RELEASE}.txz")
 
 
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        ("factory1", ("image_archive: image.tar, ", ""), "no image_archive"),
-        ("factory1", ("image.tar", "missing.tar"), "cannot be read"),
-        ("factory1", ("image.tar", "motd.j2"), "not an image archive"),
+        ("factory1", (PIECES, ""), "the inventory names none"),
+        ("factory1", (f"{labs.RELEASE}.txz", "missing.tar"), "cannot be read"),
+        ("factory1", (f"{labs.RELEASE}.txz", "motd.j2"), "is neither a tar archive"),
+        (
+            "factory1",
+            (PIECES, "version: 20200101000000-aaaaaa,"),
+            "the inventory wants version 20200101000000-aaaaaa and names no bundle or script, and "
+            "the host keeps no version at all",
+        ),
         ("mirror1", ("store: /srv/mirror/localmirror", "store: /srv/$x"), "holds a $"),
         ("server1", ("vars: {contact: me}, ", ""), "motd.j2:1: the template cannot be rendered"),
         ("server1", ("cron.service", "none.service"), "no unit none.service"),
@@ -309,20 +325,68 @@ def test_what_cannot_be_is_said_in_the_plan(
     assert words in caught.value.message
 
 
+def test_a_default_password_is_told(tmp_path: Path) -> None:
+    lab = labs.read(tmp_path)
+    host = labs.settled(lab, "factory1")
+    assert host.plan(labs.model(lab, "factory1")).notices == [
+        "Dome's account admin has the default password; declare admin_password"
+    ]
+
+
+def newer(folder: Path) -> ScriptedHost:
+    """Make a factory server that was moved to a newer version."""
+    host = labs.settled(labs.read(folder), "factory1")
+    (folder / "new.sh").write_bytes(scripted.release_script(NEWER))
+    (folder / "new.txz").write_bytes(lzma.compress(b"a newer image" * 1000))
+    host.take_in(host.plan(labs.model(labs.read(folder, TO_NEWER), "factory1")))
+    return host
+
+
+def test_a_newer_version_is_brought_and_the_old_one_kept(tmp_path: Path) -> None:
+    host = newer(tmp_path)
+    assert shown(host.plan(labs.model(labs.read(tmp_path, TO_NEWER), "factory1"))) == []
+    assert (host.release, sorted(host.tags)) == (NEWER, [labs.VERSION, NEWER])
+    assert f"/opt/cros_docker/kept/{labs.VERSION}/cros_docker.sh" in host.paths
+
+
+def test_a_version_that_the_host_keeps_is_all_that_an_inventory_must_name(tmp_path: Path) -> None:
+    host = newer(tmp_path)
+    lab = labs.read(tmp_path, (PIECES, f"version: {labs.VERSION},"))
+    drawing = host.plan(labs.model(lab, "factory1"))
+    assert not any(step.do == "send" for change in drawing.changes for step in change.steps)
+    assert shown(drawing)[:3] == [
+        "~ image cros/factory_server", f"~ script {SCRIPT}", "~ dome /cros_docker",
+    ]  # fmt: skip
+    assert f"goes back from {NEWER} to {labs.VERSION}" in drawing.notices[0]
+    host.take_in(drawing)
+    assert shown(host.plan(labs.model(lab, "factory1"))) == []
+    assert host.paths[SCRIPT].content == scripted.release_script(labs.VERSION)
+
+
+def test_a_third_version_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    host = newer(tmp_path)
+    (tmp_path / "new.sh").write_bytes(scripted.release_script("20250101000000-cccccc"))
+    changes = shown(host.plan(labs.model(labs.read(tmp_path, TO_NEWER), "factory1")))
+    assert changes[-1] == f"- image cros/factory_server:{labs.VERSION}"
+
+
 @pytest.mark.parametrize(
-    ("name", "change", "notice"),
+    ("user", "declared", "stays"),
     [
-        (
-            "factory1",
-            ("factory_server: {", "factory_server: {admin_password: {env: PATH}, "),
-            "admin_password of Dome is not carried out by this version; set it with "
-            "`cros_docker.sh passwd`",
-        ),
+        ("somebodys", "", True),
+        ("dome_tftp", "", True),  # the inventory leaves it as it is, so nothing makes it anew
+        ("dome_tftp", "tftp: true, ", False),
+        ("dome_mcast", "multicast: false, ", False),
+        ("overlord", "", True),
+        ("umpire_eve", "", False),
     ],
-)  # fmt: skip
-def test_what_is_not_carried_out_is_said(
-    tmp_path: Path, name: str, change: tuple[str, str], notice: str
+)
+def test_an_image_stays_while_a_container_stays_with_it(
+    tmp_path: Path, user: str, declared: str, stays: bool
 ) -> None:
-    lab = labs.read(tmp_path, change)
-    host = labs.settled(lab, name)
-    assert host.plan(labs.model(lab, name)).notices == [notice]
+    host = newer(tmp_path)
+    host.users = {labs.VERSION: [user]}
+    (tmp_path / "new.sh").write_bytes(scripted.release_script("20250101000000-cccccc"))
+    lab = labs.read(tmp_path, TO_NEWER, ("projects:", f"{declared}projects:"))
+    drawing = host.plan(labs.model(lab, "factory1"))
+    assert stays != any(change.action == "delete" for change in drawing.changes)

@@ -307,13 +307,6 @@ def test_a_former_factory_dut_loses_its_umpire(tmp_path: Path) -> None:
     assert host.paths[FACTORY].content == b"RMA_AUTORUN=true\n"
 
 
-def test_a_project_that_the_factory_server_lacks_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PlanError) as caught:
-        planned(tmp_path, Dut(), "factory: {server: factory1, project: soraka}")
-    assert "project soraka, which factory1 does not have" in caught.value.message
-    assert caught.value.hint == "its projects: eve, kevin"
-
-
 # --- the build ---
 
 

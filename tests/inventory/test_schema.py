@@ -58,7 +58,7 @@ def test_every_key_has_a_description() -> None:
     silent = [
         f"{name}.{key}"
         for name, definition in SCHEMA["$defs"].items()
-        for key, value in definition["properties"].items()
+        for key, value in definition.get("properties", {}).items()
         if not value.get("description")
     ]
     assert silent == []

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from crosprov.twin import rootfs, why_not
-from crosprov.twin.factory_image import build
+from crosprov.twin.factory import image
+from crosprov.twin.factory.script import script
 from tests.lab.labs import Disk, Lab, booted, demo, mute, told
 
 # What a running system writes by itself. A host that is only asked writes no more than this.
@@ -36,7 +37,10 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("demo")
     if reason := why_not():
         pytest.skip(reason)
-    build(folder / "factory-server-demo.tar", rootfs.ensure(rootfs.CACHE, mute))
+    release = folder / "factory-server-demo"
+    release.mkdir()
+    image.build(release, rootfs.ensure(rootfs.CACHE, mute))
+    (release / "cros_docker.sh").write_bytes(script(image.TIMESTAMP, image.GITHASH))
     with booted(folder, demo()) as lab:
         fresh = lab.uppers(ignore=BY_ITSELF)
         plan = lab.crosprov("plan", "--format", "json")

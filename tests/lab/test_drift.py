@@ -32,13 +32,9 @@ CLIENT = "/usr/lib/crosprov/stage.py"
 UNIT = "/etc/systemd/system/devserver.service"
 STATIC = "/srv/devserver/static"
 LSB = "/mnt/stateful_partition/etc/lsb-release"
-IMAGE = "cros/factory_server:latest"
-DOME = ("update container dome_uwsgi", "update container dome_nginx")
-LISTED_WITH_IMAGE = (
-    "update database /cros_docker/dome/db.sqlite3",
-    *DOME,
-    "update container umpire_eve",
-)
+IMAGE = "cros/factory_server"
+SCRIPT = "/opt/cros_docker/cros_docker.sh"
+DOME = "update dome /cros_docker"
 RECORDS = "/var/lib/crosprov"
 RECORDS_OF_A_DUT = "/mnt/stateful_partition/crosprov"
 
@@ -164,38 +160,33 @@ HARMS = [
         "package removed", "dev1", "apt-get -qy remove python3-minimal",
         ("create packages python3",),
     ),
-    Harm("killed", "factory1", "docker kill umpire_eve", ("update container umpire_eve",)),
-    Harm("removed", "factory1", "docker rm -f umpire_eve", ("create container umpire_eve",)),
-    Harm("stopped", "factory1", "docker stop -t 1 dome_nginx", ("update container dome_nginx",)),
-    Harm("paused", "factory1", "docker pause umpire_eve", ("update container umpire_eve",)),
+    Harm("killed", "factory1", "docker kill umpire_eve", ("update project eve",)),
+    Harm("removed", "factory1", "docker rm -f umpire_eve", ("update project eve",)),
+    Harm("stopped", "factory1", "docker stop -t 1 dome_nginx", (DOME,)),
+    Harm(  # Dome cannot be asked for its projects either
+        "paused", "factory1", "docker pause dome_uwsgi",
+        (DOME, "update dome setting version_check", "create project eve"),
+    ),
+    Harm("its volumes' owner removed", "factory1", "docker rm -f dome_uwsgi", (DOME,)),
     Harm(
-        "its volumes' owner removed", "factory1", "docker rm -f dome_uwsgi",
-        ("create container dome_uwsgi", "update container dome_nginx"),
+        "run with another port", "factory1",
+        f"DOME_PORT=8001 script -qec 'bash {SCRIPT} run' /dev/null", (DOME,),
     ),
     Harm(
-        "run with another spec", "factory1",
-        f"docker rm -f umpire_eve; docker run -d --name umpire_eve {IMAGE} sleep 999",
-        ("update container umpire_eve",),
+        "image removed", "factory1", f"docker rmi -f {IMAGE}:latest", (f"create image {IMAGE}",),
     ),
     Harm(
-        "image removed", "factory1", f"docker rmi -f {IMAGE}",
-        (f"create image {IMAGE.split(':')[0]}", *LISTED_WITH_IMAGE),
+        "image replaced", "factory1", f"docker commit dome_nginx {IMAGE}:latest",
+        (f"update image {IMAGE}",),
     ),
-    Harm(
-        "image replaced", "factory1", f"docker commit dome_nginx {IMAGE}",
-        (f"update image {IMAGE.split(':')[0]}", *LISTED_WITH_IMAGE),
-    ),
-    Harm(
-        "database deleted", "factory1", "rm /cros_docker/dome/db.sqlite3",
-        ("create database /cros_docker/dome/db.sqlite3",),
-    ),
+    Harm("image's name removed", "factory1", f"docker rmi {IMAGE}:$(docker image ls --format "
+         f"'{{{{.Tag}}}}' {IMAGE} | grep -v latest)", (f"update image {IMAGE}",)),
+    Harm("script edited", "factory1", f"echo >> {SCRIPT}", (f"update script {SCRIPT}",)),
+    Harm("script updated itself", "factory1", f"chmod 711 {SCRIPT}", (f"update script {SCRIPT}",)),
+    Harm("script deleted", "factory1", f"rm {SCRIPT}", (f"create script {SCRIPT}",)),
     Harm(
         "volume deleted", "factory1", "rm -r /cros_docker/tftp",
-        (
-            "create directory /cros_docker/tftp",
-            "run container dome_uwsgi",
-            "run container dome_nginx",
-        ),
+        ("create directory /cros_docker/tftp", DOME),
     ),
     Harm(
         "folder's mode", "factory1", "chmod 700 /cros_docker/umpire",
@@ -207,11 +198,11 @@ HARMS = [
         "engine stopped", "factory1", "systemctl stop docker.socket docker",
         (
             "update unit docker.service",
-            f"create image {IMAGE.split(':')[0]}",
-            "update database /cros_docker/dome/db.sqlite3",
-            "create container dome_uwsgi",
-            "create container dome_nginx",
-            "create container umpire_eve",
+            "run check Docker of the factory server",
+            f"update image {IMAGE}",
+            DOME,
+            "update dome setting version_check",
+            "create project eve",
         ),
     ),
     Harm(

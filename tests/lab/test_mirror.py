@@ -13,14 +13,19 @@ from typing import Any
 
 import pytest
 
+from tests.devserver.depot import key_file
 from tests.lab.labs import Lab, booted, told, until
 from tests.mirror.overlays import write_tree
+from tests.mirror.publishing import NAME, archive
+from tests.support.bucket import BucketServer, bucket_server
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 MIRROR, DEV = "mirror1", "dev1"  # the dev host is the upstream, too
 STORE, TREE = "/srv/mirror/gentoo/distfiles", "/srv/trees/one"
 SERVICE = "crosprov-mirror@gentoo.service"
+VERIFY = "crosprov-mirror-verify@gentoo.service"
+BUCKET, ACCOUNT = "cloud-mirror", "lab@example.com"
 OTHER, OTHER_SERVICE = "/srv/mirror/other", "crosprov-mirror@other.service"
 SERVED = "http://10.0.0.6/gentoo/distfiles"
 FILES = {"foo-1.tar.xz": bytes(range(256)) * 4096, "bar%2F-2.tar.gz": b"bar" * 999}
@@ -42,10 +47,18 @@ mirrors:
     trees: [{{git: git://10.0.0.7/tree, branch: main}}]
     store: {OTHER}
   secret: {{kind: manual, visibility: private, store: /srv/mirror/secret}}
+  cloud:
+    kind: automatic
+    visibility: private
+    upstreams: [http://10.0.0.7:8000]
+    trees: [{TREE}]
+    store: gs://{BUCKET}/distfiles
+    storage_endpoint: ENDPOINT
+    credentials: {{file: key.json}}
 hosts:
   {MIRROR}:
     ssh: {{host: 10.0.0.6}}
-    mirror: {{serves: [gentoo, other, secret]}}
+    mirror: {{serves: [gentoo, other, secret], fills: [cloud]}}
   {DEV}:
     ssh: {{host: 10.0.0.7}}
     common: {{packages: [git, rsync]}}
@@ -64,28 +77,49 @@ SERVERS = {
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A dev host that is all upstreams and holds a tree, and a host that shall have the files."""
-    folder = tmp_path_factory.mktemp("mirror")
-    with booted(folder, LAB) as one:
-        one.must(DEV, "echo 'USE=\"-x\"' >/root/make.conf")
-        done = one.crosprov("apply", "--yes", "--limit", DEV)
-        assert done.returncode == 0, told(done)
-        distfiles = folder / "up" / "distfiles"
-        distfiles.mkdir(parents=True)
-        for name, content in {**FILES, **LARGE}.items():
-            (distfiles / name).write_bytes(content)
-        send(one, DEV, folder / "up", "/srv/up")
-        send(one, MIRROR, write_tree(folder / "tree", FILES), TREE)
-        send(one, DEV, folder / "tree", "/srv/git/tree")
-        one.must(DEV, f"printf %s '{RSYNCD}' >/etc/rsyncd.conf")
-        one.must(DEV, COMMIT)
-        for unit, command in SERVERS.items():
-            one.must(DEV, f"systemd-run --collect --unit {unit} {command}")
-        until(lambda: one.ssh(DEV, "curl -sf http://127.0.0.1:8000/ -o /dev/null").returncode == 0)
-        first = one.crosprov("apply", "--yes")
-        assert first.returncode == 0, told(first)
+def booted_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with booted(tmp_path_factory.mktemp("mirror"), LAB.replace("ENDPOINT", "http://x")) as one:
         yield one
+
+
+@pytest.fixture(scope="module")
+def bucket(booted_lab: Lab) -> Iterator[BucketServer]:
+    """A private bucket on this machine, which the mirror host fills."""
+    here = booted_lab.must(MIRROR, "ip route show default").split()[2]
+    with bucket_server(booted_lab.folder / "bucket", host=here) as server:
+        server.bucket(BUCKET, public=False)
+        server.token(ACCOUNT, roles={BUCKET: "roles/storage.admin"})
+        key_file(booted_lab.folder, server.endpoint, ACCOUNT).chmod(0o600)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def lab(booted_lab: Lab, bucket: BucketServer) -> Iterator[Lab]:
+    """A dev host that is all upstreams and holds a tree, and a host that shall have the files."""
+    one, folder = booted_lab, booted_lab.folder
+    write(one, bucket)
+    one.must(DEV, "echo 'USE=\"-x\"' >/root/make.conf")
+    done = one.crosprov("apply", "--yes", "--limit", DEV)
+    assert done.returncode == 0, told(done)
+    distfiles = folder / "up" / "distfiles"
+    distfiles.mkdir(parents=True)
+    for name, content in {**FILES, **LARGE}.items():
+        (distfiles / name).write_bytes(content)
+    send(one, DEV, folder / "up", "/srv/up")
+    send(one, MIRROR, write_tree(folder / "tree", FILES), TREE)
+    send(one, DEV, folder / "tree", "/srv/git/tree")
+    one.must(DEV, f"printf %s '{RSYNCD}' >/etc/rsyncd.conf")
+    one.must(DEV, COMMIT)
+    for unit, command in SERVERS.items():
+        one.must(DEV, f"systemd-run --collect --unit {unit} {command}")
+    until(lambda: one.ssh(DEV, "curl -sf http://127.0.0.1:8000/ -o /dev/null").returncode == 0)
+    first = one.crosprov("apply", "--yes")
+    assert first.returncode == 0, told(first)
+    yield one
+
+
+def write(lab: Lab, bucket: BucketServer, text: str = LAB) -> None:
+    lab.write(text.replace("ENDPOINT", bucket.endpoint))
 
 
 def send(lab: Lab, host: str, folder: Path, target: str) -> None:
@@ -178,9 +212,77 @@ def test_a_private_mirror_is_for_dev_hosts_and_lists_nothing(lab: Lab) -> None:
     assert lab.must(DEV, incoming) == "404"
 
 
-def test_a_first_sync_goes_on_without_its_listener_and_the_next_apply_follows_it(lab: Lab) -> None:
+def test_a_private_mirror_is_for_readers_and_is_published_to(
+    lab: Lab, bucket: BucketServer
+) -> None:
+    (lab.folder / "reader").write_text("s3cret-of-dev1\n")
+    declared = "fills: [cloud], readers: {dev1: {file: reader}}"
+    write(lab, bucket, LAB.replace("fills: [cloud]", declared))
+    try:
+        done = lab.crosprov("apply", "--yes")
+        assert done.returncode == 0 and changes(lab) == [], told(done)
+        file = str(archive(lab.folder))
+        words = ("mirror", "publish", file, "--to", str(lab.inventory), "secret", "--twin")
+        done = lab.program(*words)
+        assert done.returncode == 0, told(done)
+        assert "as the reader dev1 http://" in done.stdout
+        assert "answers with status 401" in done.stdout and "s3cret" not in told(done)
+        assert "was there already" in lab.program(*words).stdout
+        assert lab.must(MIRROR, f"stat -c '%a %U' /srv/mirror/secret/{NAME}") == "444 root\n"
+        address = f"http://10.0.0.6/secret/distfiles/{NAME}"
+        asked = f"curl -s -o /dev/null -w '%{{http_code}} ' {address}"
+        assert lab.must(DEV, f"{asked}; {asked} -u dev1:wrong").split() == ["401", "401"]
+        fetch = (
+            f". /root/make.conf; DISTDIR=/tmp FILE=private URI={address}; "
+            'eval "$FETCHCOMMAND" 2>/dev/null; sha512sum </tmp/private'
+        )
+        there = f"sha512sum </srv/mirror/secret/{NAME}"
+        assert lab.must(DEV, fetch) == lab.must(MIRROR, there)
+        assert lab.must(DEV, "stat -c %a /etc/crosprov/mirrors.netrc") == "600\n"
+        hidden = "stat -c '%a %G' /etc/nginx/crosprov-mirror.readers; ps axww | grep -c s3cre[t]"
+        assert lab.ssh(MIRROR, hidden).stdout == "640 www-data\n0\n"
+    finally:
+        write(lab, bucket)
+        assert lab.crosprov("apply", "--yes").returncode == 0
+    assert lab.must(DEV, asked).split() == ["200"]
+
+
+def test_all_is_read_again_by_a_service_and_the_status_tells(lab: Lab) -> None:
+    damaged = f"{STORE}/foo-1.tar.xz"
+    lab.must(MIRROR, f"systemctl start {VERIFY}")
+    assert about(lab)["mirror gentoo"].endswith("; all read less than a day ago, no findings")
+    lab.must(MIRROR, f"chmod 644 {damaged} && printf X | dd of={damaged} conv=notrunc seek=9 bs=1")
+    try:
+        words = ("mirror", "verify", str(lab.inventory), "gentoo", "--twin", "--format", "json")
+        done = lab.program(*words)
+        assert done.returncode == 2, told(done)
+        assert json.loads(done.stdout)["quarantine"] == ["foo-1.tar.xz"]
+        assert about(lab)["mirror gentoo"].endswith("; all read less than a day ago, 1 finding")
+        assert changes(lab) == []
+        assert "crosprov-mirror-verify@gentoo.timer" in lab.must(
+            MIRROR, "systemctl list-timers --no-pager"
+        )
+    finally:
+        again = FILES["foo-1.tar.xz"][9]
+        mend = f"printf '\\{again:03o}' | dd of={damaged} conv=notrunc seek=9 bs=1"
+        lab.must(MIRROR, f"{mend} && chmod 444 {damaged}")
+    done = lab.program("mirror", "sync", str(lab.inventory), "gentoo", "--twin")
+    assert done.returncode == 0 and "last good sync: " in done.stdout, told(done)
+
+
+def test_a_bucket_is_filled_by_the_host(lab: Lab, bucket: BucketServer) -> None:
+    assert about(lab)["mirror cloud"] == "good sync less than a day ago"
+    assert set(bucket.names(BUCKET)) == {f"distfiles/{name}" for name in FILES}
+    key = "/etc/crosprov/mirrors/cloud.credentials"
+    assert lab.must(MIRROR, f"stat -c '%a %U' {key}") == "600 crosprov-mirror\n"
+
+
+def test_a_first_sync_goes_on_without_its_listener_and_the_next_apply_follows_it(
+    lab: Lab, bucket: BucketServer
+) -> None:
     send(lab, MIRROR, write_tree(lab.folder / "second", LARGE, name="two"), "/srv/trees/two")
-    lab.write(LAB.replace(f"trees: [{TREE}]", f"trees: [{TREE}, /srv/trees/two]"))
+    second = f"trees: [{TREE}, /srv/trees/two]\n    store: {STORE}"
+    write(lab, bucket, LAB.replace(f"trees: [{TREE}]\n    store: {STORE}", second))
     before = starts(lab)
     lab.must(DEV, "systemctl kill -s STOP upstream")
     try:
@@ -198,7 +300,7 @@ def test_a_first_sync_goes_on_without_its_listener_and_the_next_apply_follows_it
         assert changes(lab) == [] and starts(lab) == before + 1
     finally:
         lab.must(DEV, "systemctl kill -s CONT upstream")
-        lab.write(LAB)
+        write(lab, bucket)
         assert lab.crosprov("apply", "--yes", "--limit", MIRROR).returncode == 0
 
 
@@ -208,7 +310,8 @@ def test_what_upstream_lacks_is_told_and_leaves_nothing_to_apply(lab: Lab) -> No
     try:
         lab.must(MIRROR, f"systemctl start {SERVICE}")
         assert "no upstream has it" in lab.must(MIRROR, f"journalctl -u {SERVICE}")
-        assert about(lab)["mirror gentoo"] == "good sync less than a day ago, 1 file lacking"
+        said = about(lab)["mirror gentoo"].partition(";")[0]
+        assert said == "good sync less than a day ago, 1 file lacking"
         plan = lab.crosprov("plan")
         assert "the mirror gentoo lacks 1 file" in plan.stdout, told(plan)
         assert changes(lab) == []
@@ -226,9 +329,9 @@ def test_the_service_is_confined_and_has_a_timer(lab: Lab) -> None:
     assert "crosprov-mirror@gentoo.timer" in lab.must(MIRROR, "systemctl list-timers --no-pager")
 
 
-def test_a_mirror_without_trees_is_not_synced_any_more(lab: Lab) -> None:
-    upstreams, trees = "    upstreams: [http://10.0.0.7:8000]\n", f"    trees: [{TREE}]\n"
-    lab.write(LAB.replace(upstreams, "").replace(trees, ""))
+def test_a_mirror_without_trees_is_not_synced_any_more(lab: Lab, bucket: BucketServer) -> None:
+    filled = f"    upstreams: [http://10.0.0.7:8000]\n    trees: [{TREE}]\n    store: {STORE}\n"
+    write(lab, bucket, LAB.replace(filled, f"    store: {STORE}\n"))
     try:
         done = lab.crosprov("apply", "--yes", "--limit", MIRROR)
         assert done.returncode == 0, told(done)
@@ -236,4 +339,4 @@ def test_a_mirror_without_trees_is_not_synced_any_more(lab: Lab) -> None:
         assert changes(lab) == []
         lab.must(MIRROR, f"test -s {STORE}/foo-1.tar.xz")
     finally:
-        lab.write(LAB)
+        write(lab, bucket)

@@ -24,6 +24,8 @@ from crosprov.mirror import console, outcome, report_json
 from crosprov.mirror.config import Config, TreeSource
 from crosprov.mirror.config_file import written
 from crosprov.mirror.findings import SCHEMA as FINDINGS
+from crosprov.mirror.folder import Folder
+from crosprov.mirror.holding import held, incoming_of
 from tests.mirror.overlays import write_tree
 from tests.mirror.publishing import archive
 from tests.support.bucket import BucketServer, bucket_server
@@ -121,6 +123,27 @@ def test_a_damaged_file_is_found_and_stays(
     assert console.main(["verify", "--config", str(place.config), "--format", "json"]) == 2
     assert json.loads(capsys.readouterr().out)["quarantine"] == ["foo-1.patch"]
     assert damaged.read_bytes() == b"PATCH"
+    assert (place.state / outcome.VERIFIED).read_text() == "1\n"
+    capsys.readouterr()
+    console.main(["status", "--config", str(place.config)])
+    assert "all files read: 0 s ago, findings: 1\n  foo-1.patch: " in capsys.readouterr().out
+    damaged.write_bytes(FILES["foo-1.patch"])
+    assert console.main(["verify", "--config", str(place.config), "--older", "1"]) == 0
+    assert (place.state / outcome.VERIFIED).read_text() == "1\n", "it read a part only"
+
+
+@pytest.mark.parametrize("command", ["sync", "verify"])
+def test_another_sync_is_waited_for_when_that_is_said(place: Place, command: str) -> None:
+    words = [command, "--config", str(place.config)]
+    assert console.main(["sync", "--config", str(place.config)]) == 0
+    done: list[int] = []
+    waiting = threading.Thread(target=lambda: done.append(console.main([*words, "--wait"])))
+    with held(incoming_of(Folder(str(place.store)), place.state), "it"):
+        assert console.main(words) == 1
+        waiting.start()
+        assert done == []
+    waiting.join(30)
+    assert done == [0]
 
 
 def test_a_mirror_is_named_by_a_folder_and_options(
@@ -141,7 +164,7 @@ def test_a_mirror_of_an_inventory_is_synced_from_a_controller(
     lab.write_text(
         f"lab: l\nmirrors:\n  gentoo:\n    kind: automatic\n    store: {place.store}\n"
         f"    upstreams: [{place.folder}/upstream]\n    trees: [{place.folder}/tree]\n"
-        "hosts: {m: {mirror: {serves: [gentoo]}}}\n"
+        "hosts: {m: {common: {}}}\n"
     )
     assert crosprov(["mirror", "sync", str(lab), "gentoo"]) == 0
     assert {path.name for path in place.store.glob("foo*")} == set(FILES)
@@ -211,7 +234,11 @@ def test_publishing_is_rehearsed_and_one_bad_file_stops_no_other(
     assert console.main([*words, "--dry-run"]) == 1
     said = capsys.readouterr()
     assert said.out.startswith(f"{place.store}/{good.name} would be published (")
-    assert "error: files.zip was not published: " in said.err and "--foreign" in said.err
+    error, *reasons = said.err.partition("hint: ")[0].splitlines()
+    assert error == "error: files.zip was not published:" and "--foreign" in said.err
+    assert [line.rpartition(" ")[2] for line in reasons] == [
+        "[name-version]", "[name-generic]", "[own-format]",
+    ]  # fmt: skip
     assert list(place.store.iterdir()) == []
     assert console.main([*words, "--format", "json"]) == 1
     document = json.loads(capsys.readouterr().out)
@@ -264,6 +291,25 @@ def test_a_bucket_is_filled_published_to_and_looked_at(
         assert states == ["right"] * 4
         assert console.main(["protect", "gs://some-bucket/distfiles", *google]) == 2
         assert ": weak: " in capsys.readouterr().out
+        words = ["protect", "gs://some-bucket/distfiles", *google, "--set"]
+        assert console.main([*words, "--dry-run"]) == 2
+        assert "object versioning: would be set: it is off" in capsys.readouterr().out
+        assert console.main(["protect", "gs://some-bucket/distfiles", *google]) == 2
+        assert "object versioning: weak: it is off" in capsys.readouterr().out
+
+
+def test_nobody_knows_who_may_read_a_bucket_that_nothing_tells_of(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with bucket_server(place.folder / "contents") as server:
+        server.bucket("some-bucket", public=True)
+        for name, content in FILES.items():
+            server.put("some-bucket", f"distfiles/{name}", content)
+        words = ["check", str(place.folder / "tree"), "--no-history", "--storage-endpoint",
+                 server.endpoint, "--mirror", "gs://some-bucket/distfiles"]  # fmt: skip
+        assert console.main(words) == 0
+    said = capsys.readouterr().out
+    assert "who may read gs://some-bucket/distfiles is not known" in said
 
 
 WRONG: list[tuple[list[str], int, str]] = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -173,8 +174,14 @@ def test_two_do_not_bring_one_tree_at_once(tmp_path: Path, remote: Path) -> None
         fcntl.flock(number, fcntl.LOCK_EX)
         with pytest.raises(Fault, match="another sync brings this tree"):
             bring(f"file://{remote}", folder)
+        waiting = threading.Thread(
+            target=lambda: bring(f"file://{remote}", folder, ref="main", wait=True)
+        )
+        waiting.start()
     finally:
         os.close(number)
+    waiting.join(30)
+    assert not waiting.is_alive()
     assert bring(f"file://{remote}", folder) == folder
 
 

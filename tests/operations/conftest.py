@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.factory import Factory
 from tests.support.machine import Machine
 
 STUBS = Path(__file__).parent / "stubs"
@@ -67,3 +68,12 @@ def closed_port() -> Iterator[int]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]
+
+
+@pytest.fixture
+def factory(machine: Machine) -> Iterator[Factory]:
+    """A factory server without projects, whose docker the machine has."""
+    made = Factory(machine.root)
+    made.equip(machine)
+    yield made
+    made.close()

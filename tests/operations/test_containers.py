@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from crosprov.errors import ChangeFailed, HostSilent, PlanError
 from crosprov.operations.containers import ContainerSpec, container
-from crosprov.operations.images import image
+from crosprov.operations.effects import effects
 from crosprov.secrets import vault
 from tests.support.machine import Machine, summary
 
@@ -263,79 +262,18 @@ def test_equal_specs_have_equal_digests(env: dict[str, str]) -> None:
     assert ContainerSpec("a", env=env).digest != ContainerSpec("a", env={**env, "LONG": ""}).digest
 
 
-def archive(machine: Machine, name: str, digest: str) -> Path:
-    head = b"\0" * 257 + b"ustar"
-    path = machine.root / "image.tar"
-    path.write_bytes(head.ljust(512, b"\0") + f"{name} {digest}".encode())
-    return path
-
-
-def test_an_archive_is_loaded_once(docker: Machine) -> None:
-    path = archive(docker, "cros/new:latest", "sha256:dd")
-
-    def wanted() -> None:
-        image("cros/new", archive=str(path))
-        container("dome", replace(DOME, image="cros/new:latest"))
-
-    changes = docker.apply(wanted)
-    assert [f"{c.action} {c.resource}" for c in changes] == [
-        "create image cros/new", "create container dome",
-    ]  # fmt: skip
-    assert look(docker)["images"]["cros/new:latest"] == "sha256:dd"
-    images = [entry.name for entry in (docker.state_dir / "images").iterdir()]
-    assert [len(name) for name in images] == [64]
-
-
-def test_another_archive_of_the_same_name_is_loaded_too(docker: Machine) -> None:
-    first = archive(docker, "cros/dome:1", "sha256:dd")
-    docker.apply(lambda: image("cros/dome:1", archive=str(first)))
-    assert docker.plan(lambda: image("cros/dome:1", archive=str(first))).empty
-    second = archive(docker, "cros/dome:1", "sha256:ee!")
+@pytest.mark.parametrize(
+    ("coming", "expected"),
+    [("", ["~ container dome"]), ("sha256:new", ["~ container dome"]), ("sha256:aa", [])],
+    ids=["not known yet", "another one", "the one that it is made from"],
+)
+def test_an_image_that_becomes_current_makes_it_anew(
+    docker: Machine, coming: str, expected: list[str]
+) -> None:
+    docker.apply(lambda: container("dome", DOME))
 
     def wanted() -> None:
-        image("cros/dome:1", archive=str(second))
+        effects().images["cros/dome:1"] = coming
         container("dome", DOME)
 
-    (loaded, made) = docker.apply(wanted)
-    assert loaded.before == {"id": "sha256:dd"}
-    assert docker.plan(wanted).empty
-    assert made.action == "create"
-
-
-def test_a_name_that_somebody_moved_is_loaded_again(docker: Machine) -> None:
-    path = archive(docker, "cros/dome:1", "sha256:dd")
-    docker.apply(lambda: image("cros/dome:1", archive=str(path)))
-    put(docker, images={"cros/dome:1": "sha256:other"})
-    docker.apply(lambda: image("cros/dome:1", archive=str(path)))
-    assert look(docker)["images"]["cros/dome:1"] == "sha256:dd"
-
-
-def test_an_archive_of_other_images_fails_with_their_names(docker: Machine) -> None:
-    path = archive(docker, "cros/other:1", "sha256:dd")
-    with pytest.raises(ChangeFailed, match="other images than cros/dome:1: .*cros/other:1"):
-        docker.apply(lambda: image("cros/dome:1", archive=str(path)))
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (None, "cannot be read: No such file"),
-        (b"", "is empty"),
-        (b"<html>not found</html>", "neither tar nor a compressed tar"),
-        (b"\0" * 600, "neither tar nor a compressed tar"),
-    ],
-)
-def test_what_is_no_archive_is_said(docker: Machine, content: bytes | None, says: str) -> None:
-    path = docker.root / "bad.tar"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(PlanError, match=says):
-        docker.plan(lambda: image("cros/dome:1", archive=str(path)))
-
-
-@pytest.mark.parametrize("magic", [b"\x1f\x8b", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"BZh9"])
-def test_compressed_archives_are_taken(docker: Machine, magic: bytes) -> None:
-    path = docker.root / "image.tar.x"
-    path.write_bytes(magic + b"rest")
-    plan = docker.plan(lambda: image("cros/dome:1", archive=str(path)))
-    assert summary(plan) == ["~ image cros/dome:1"]
+    assert summary(docker.plan(wanted)) == expected

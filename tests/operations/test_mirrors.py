@@ -114,6 +114,23 @@ def test_units_of_mirrors_are_observed(tmp_path: Path) -> None:
         (tmp_path / f"crosprov-mirror@{name}.service").touch()
         (tmp_path / f"crosprov-mirror@{name}.timer").touch()
     assert observe(tmp_path).units == ("a.b-c", "gentoo")
+    (tmp_path / "crosprov-mirror-verify@gentoo.service").touch()
+    assert observe(tmp_path) == SyncState({}, ("a.b-c", "gentoo"), ("gentoo",))
+
+
+def test_when_all_was_read_is_observed_in_days(tmp_path: Path) -> None:
+    cases = (("a", "0\n", 0.5), ("b", "12\n", 8.2), ("c", "1\n", 999.0), ("d", "", 1.0))
+    for name, text, age in cases:
+        state(tmp_path, name, "abc 0", 60.0)
+        file = tmp_path / "states" / name / "verified"
+        file.write_text(text)
+        os.utime(file, (time.time() - age * DAY,) * 2)
+    assert ages(tmp_path) == {
+        "a": Synced(0, 0, verified=0, findings=0),
+        "b": Synced(0, 0, verified=8, findings=12),
+        "c": Synced(0, 0, verified=60, findings=1),
+        "d": Synced(0, 0),
+    }
 
 
 @pytest.fixture

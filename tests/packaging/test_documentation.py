@@ -83,7 +83,7 @@ def test_commands_in_the_documents_exist(document: str, capsys: pytest.CaptureFi
     lines += re.findall(r"`(crosprov [a-z][^`\n]*)`", text)
     for line in lines:
         words = line.partition("#")[0].replace("|", " ").split()
-        grouped = words[1] in ("twin", "mirror") and len(words) > 2
+        grouped = words[1] in ("twin", "mirror", "factory") and len(words) > 2
         depth = 3 if grouped and not words[2].startswith("-") else 2
         command = " ".join(words[:depth])
         if words[1].startswith("-"):

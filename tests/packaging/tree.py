@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # What .gitignore leaves out.
 _MADE = (
     *(".git", ".venv", "__pycache__", "build", "dist", ".pytest_cache", ".mypy_cache"),
-    *(".ruff_cache", ".hypothesis", "*.egg-info", "factory-server-demo.tar"),
+    *(".ruff_cache", ".hypothesis", "*.egg-info", "factory-server-demo"),
 )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from crosprov.crypt import sha512_crypt
 from crosprov.errors import SecretError
 from crosprov.operations import diff
 from crosprov.secrets import Reference, Vault, fingerprint, resolve, same, vault
@@ -23,6 +25,17 @@ from crosprov.secrets import Reference, Vault, fingerprint, resolve, same, vault
 def test_a_reference_is_read(tmp_path: Path, reference: Reference, value: str) -> None:
     (tmp_path / "pw").write_text("from file\nsecond line\n")
     assert resolve(reference, tmp_path, {"LAB": "from env"}) == value
+
+
+def test_a_hash_of_a_secret_is_a_secret_itself(tmp_path: Path) -> None:
+    (tmp_path / "pw").write_text("a password\n")
+    mine, salted = Vault(), {"file": "pw", "salt": "abc"}
+    token = mine.token(salted, tmp_path)
+    hashed = mine.reveal(token.encode()).decode()
+    assert hashed == sha512_crypt("a password", "abc") != mine.token({"file": "pw"}, tmp_path)
+    assert mine.mask(f"x:{hashed}") == "x:(secret: file pw)"
+    secret = mine.secret(token)
+    assert resolve(json.loads(secret.reference), tmp_path) == hashed, "a saved plan finds it again"
 
 
 @pytest.mark.parametrize(

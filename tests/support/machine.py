@@ -99,6 +99,11 @@ class Machine:
     def apply(self, wanted: Deploy, **environ: str) -> tuple[Change, ...]:
         """Plan a deploy and carry it out."""
         plan = self.plan(wanted)
+        self.carry_out(plan, **environ)
+        return plan.changes
+
+    def carry_out(self, plan: HostPlan, **environ: str) -> None:
+        """Carry out a plan that was made before."""
         carry_out(
             plan,
             self.transport(**environ),
@@ -107,7 +112,6 @@ class Machine:
             run="r",
             emit=self.events.append,
         )
-        return plan.changes
 
     def due(self) -> list[str]:
         """List the restarts that are due on the host."""

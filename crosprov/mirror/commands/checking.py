@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from crosprov.mirror.commands.answers import Answer, Context
 from crosprov.mirror.commands.opening import store_of
-from crosprov.mirror.selection import chosen
+from crosprov.mirror.presets import PRESETS
+from crosprov.mirror.selection import WrongUsage, chosen
 from crosprov.mirror.trees import open_tree
 
 if TYPE_CHECKING:
@@ -47,18 +48,32 @@ def _listings(
     given: argparse.Namespace, context: Context, stack: ExitStack
 ) -> tuple[tuple[Listing, ...], Opener | None]:
     """List the mirrors that a check shall look at; give what opens the archives there."""
+    from crosprov.mirror.listing import is_visible, listing_of
     from crosprov.mirror.policy.archives import open_pieces
-    from crosprov.mirror.policy.entries import Mirror as Listing
 
     listings, openers = [], {}
-    for words in given.mirror:
+    for words in _named(given, context):
         config = stack.enter_context(chosen(words, given, context.inventories, configured=False))
         store = store_of(config)
-        found = store.list()
-        listings.append(
-            Listing(config.name, config.public, {name: one.size for name, one in found.items()})
-        )
-        openers.update(dict.fromkeys(found, open_pieces(store.read)))
+        listing = listing_of(config, store, known=is_visible(words))
+        listings.append(listing)
+        openers.update(dict.fromkeys(listing.files, open_pieces(store.read)))
     if not listings:
         return (), None
     return tuple(listings), lambda name: openers[name](name) if name in openers else None
+
+
+def _named(given: argparse.Namespace, context: Context) -> list[list[str]]:
+    """Collect the words that name mirrors: of options, of an inventory, of the documentation."""
+    named: list[list[str]] = [*given.mirror]
+    if given.mirrors_of is not None:
+        if context.inventories is None:
+            raise WrongUsage("an inventory is read by `crosprov mirror`; name --mirror")
+        inventory = str(given.mirrors_of)
+        named += [[inventory, name] for name in context.inventories.names(given.mirrors_of)]
+    if given.documented:
+        readable = (one for one in PRESETS.values() if one.public or given.credentials)
+        named += [[preset.name] for preset in readable]
+    if given.twin and not any(len(words) == 2 for words in named):
+        raise WrongUsage("--twin is for mirrors of an inventory: --mirrors-of INVENTORY")
+    return named

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from crosprov.mirror import outcome, report_json
 from crosprov.mirror.commands.answers import LACKING, Answer, Context, as_json, plain
 from crosprov.mirror.commands.opening import read_needs, store_of
+from crosprov.mirror.commands.there import done_there, is_done_there, synced_there
 from crosprov.mirror.config import Config
 from crosprov.mirror.model import Fault, Needs
 from crosprov.mirror.report import Report, age_of, as_text, size_of
@@ -34,6 +35,8 @@ def sync(given: argparse.Namespace, context: Context) -> Answer:
                 hint="`crosprov mirror publish` puts files there; --upstream or --source-uris "
                 "say where they would be fetched",
             )
+        if config.host is not None:
+            return synced_there(config, given, context)
         store = store_of(config)
         needs = read_needs(config, given, context)
         options = _options(config, given)
@@ -52,23 +55,33 @@ def verify(given: argparse.Namespace, context: Context) -> Answer:
     from crosprov.mirror.verify import verify as run
 
     with chosen(given.mirror, given, context.inventories) as config:
+        if is_done_there(config, given):
+            return done_there(config, given, context)
         needs = read_needs(config, given, context) if config.trees else Needs({})
         with context.watch(None) as events:
             options, older = _options(config, given), given.older * _DAY
             report = run(needs, store_of(config), options, events, older=older)
+        if not given.older:
+            outcome.keep_verified(config, report)
         return _reported(report, given)
 
 
 def status(given: argparse.Namespace, context: Context) -> Answer:
     """Tell how old the last good sync is."""
     with chosen(given.mirror, given, context.inventories) as config:
+        if is_done_there(config, given):
+            return done_there(config, given, context)
         last = report_json.last_report(config.state) if config.state else None
+        read = report_json.last_verified(config.state) if config.state else None
     good = last.get("last_good") if last else None
     age = None if good is None else time.time() - float(good)
     too_old = given.max_age is not None and (age is None or age > given.max_age * _DAY)
     code = 0 if last and last.get("good") and not too_old else LACKING
     if given.format == "json":
-        return Answer(as_json({"mirror": config.name, "age": age, "last_sync": last}), code)
+        return Answer(
+            as_json({"mirror": config.name, "age": age, "last_sync": last, "last_verify": read}),
+            code,
+        )
     lines = [f"last good sync: {'never' if age is None else f'{age_of(age)} ago'}"]
     if last is None:
         lines.append("no sync has ended yet")
@@ -76,12 +89,18 @@ def status(given: argparse.Namespace, context: Context) -> Answer:
         ended = age_of(time.time() - float(last.get("ended", 0)))
         lines.append(f"last sync: {ended} ago, files that failed: {len(last['failures'])}")
         lines += [f"  {one['name']}: {one['sentence']}" for one in last["failures"]]
+    if read is not None:
+        ended = age_of(time.time() - float(read.get("ended", 0)))
+        lines.append(f"all files read: {ended} ago, findings: {len(read['failures'])}")
+        lines += [f"  {one['name']}: {one['sentence']}" for one in read["failures"]]
     return Answer("".join(f"{line}\n" for line in lines), code)
 
 
 def needs(given: argparse.Namespace, context: Context) -> Answer:
     """List what trees need."""
     with chosen(given.mirror, given, context.inventories, trees_will_do=True) as config:
+        if is_done_there(config, given):
+            return done_there(config, given, context)
         found = read_needs(config, given, context, say=given.format == "text")
     archives = [found.archives[name] for name in sorted(found.archives)]
     if given.format == "json":
@@ -109,6 +128,7 @@ def _options(config: Config, given: argparse.Namespace) -> Options:
         hashed=config.hashed,
         prove=not getattr(given, "trust_size", False),
         dry_run=getattr(given, "dry_run", False),
+        wait=getattr(given, "wait", False),
         credentials=config.credentials,
         endpoint=config.endpoint,
     )

@@ -17,7 +17,7 @@ def read_needs(
     """Find what the mirror's trees need; remarks are said on the way."""
     from crosprov.mirror.needs import needs_of
 
-    trees = config.open_trees(context.say)
+    trees = config.open_trees(context.say, wait=getattr(given, "wait", False))
     if not trees:
         raise Fault(
             f"the mirror {config.name} has no trees, so nothing says what it needs",
@@ -31,13 +31,18 @@ def read_needs(
 
 
 def store_of(config: Config) -> Store:
-    """Open the mirror's store; a folder has to be there, or the name of one would be made one."""
+    """Open the mirror's store, through its host where it lies on another machine.
+
+    A folder has to be there, or the name of one would be made one.
+    """
+    if config.host is not None:
+        return config.host.open()
     mirror = config.mirror()
     if not mirror.in_bucket and not Path(config.store).is_dir():
         raise Fault(
             "there is no such folder on this machine",
-            hint="make it first; a mirror of an inventory lies on the host that serves it, and "
-            "is synced there",
+            hint="make it first; one that lies on the host that serves it is named by its "
+            "inventory: INVENTORY NAME",
             where=config.store,
         )
     return mirror.open()

@@ -30,6 +30,7 @@ from crosprov.mirror.selection import WrongUsage, chosen
 from crosprov.mirror.stores import open_store
 
 if TYPE_CHECKING:
+    from crosprov.mirror.measures import Measure
     from crosprov.mirror.publish import Published
 
 
@@ -131,9 +132,12 @@ def manifest(given: argparse.Namespace, context: Context) -> Answer:
             config = stack.enter_context(
                 chosen(words, given, context.inventories, configured=False)
             )
-            origin: Origin = AtAddress(config.reading) if config.reading else OnMirror(
-                store_of(config), config.store
-            )  # fmt: skip
+            hidden = config.host is not None and not config.public
+            origin: Origin = (
+                AtAddress(config.reading)
+                if config.reading and not hidden
+                else OnMirror(store_of(config), config.store)
+            )
             origins[f"mirror {config.name}"] = origin
         origins |= {f"folder {folder}": InFolder(folder) for folder in given.folder}
         if not given.no_upstream:
@@ -179,11 +183,23 @@ def protect(given: argparse.Namespace, context: Context) -> Answer:
 
     with chosen(given.mirror, given, context.inventories) as config:
         check_authorized(config, "to look at a bucket's settings")
-        found = run(config.mirror(), change=given.set, administrators=given.administrator)
+        change = given.set and not given.dry_run
+        found = run(
+            config.mirror(),
+            change=change,
+            administrators=given.administrator,
+            store=store_of(config) if config.host is not None else None,
+        )
     code = 0 if found.good else LACKING
     if given.format == "json":
         return Answer(as_json(plain(found)), code)
     told = (
-        with_hint(f"{one.subject}: {one.state}: {one.sentence}", one.hint) for one in found.measures
+        with_hint(f"{one.subject}: {_state(one, given)}: {one.sentence}", one.hint)
+        for one in found.measures
     )
     return Answer("".join(told), code)
+
+
+def _state(one: Measure, given: argparse.Namespace) -> str:
+    would = given.set and given.dry_run and one.settable
+    return "would be set" if would else one.state

@@ -23,9 +23,15 @@ from crosprov.mirror.policy.buckets import Buckets
 from crosprov.mirror.policy.entries import Mirror, find_clashes, find_entries, find_unmirrored
 from crosprov.mirror.policy.names import find_names
 from crosprov.mirror.policy.naming import dated
-from crosprov.mirror.policy.places import find_places
+from crosprov.mirror.policy.places import find_places, find_private_code
 from crosprov.mirror.policy.revisions import find_revisions
-from crosprov.mirror.policy.subjects import Ebuild, Gathering, Held, manifests_of
+from crosprov.mirror.policy.subjects import (
+    Ebuild,
+    Gathering,
+    Held,
+    eclasses_of,
+    manifests_of,
+)
 from crosprov.mirror.policy.unpacking import find_unpacking
 from crosprov.mirror.trees import Lineage, lineage_of, read_layout
 
@@ -121,6 +127,7 @@ class _Checking:
         yield from find_clashes(gathering.packages, self._manifests_of_masters())
         yield from self._of_packages()
         yield from self._of_ebuilds()
+        yield from self._of_eclasses()
         yield from self._of_mirrors()
         yield from self._of_archives()
         yield from find_binaries(self._tree.path)
@@ -157,11 +164,19 @@ class _Checking:
                 yield from find_formats(ebuild, buckets)
                 yield from find_unpacking(ebuild)
 
+    def _of_eclasses(self) -> Iterator[Finding]:
+        """Go through the code that ebuilds share; where it fetches from is found in them."""
+        for eclass in eclasses_of(self._tree.path):
+            if self._tree.public:
+                yield from find_private_code(eclass, self._options.buckets)
+            yield from find_unpacking(eclass)
+
     def _of_mirrors(self) -> Iterator[Finding]:
         options = self._options
         if not options.mirrors:
             self._skipped.add(rules.UNMIRRORED.id)
             return
+        self.remarks += [_unknown(one) for one in options.mirrors if one.public is None]
         for ebuild in self._gathering.ebuilds:
             yield from find_unmirrored(
                 ebuild, options.mirrors, options.buckets, public=self._tree.public
@@ -223,6 +238,12 @@ class _Checking:
         if not has_history(path):
             return "the tree has no git history"
         return "the checkout is shallow: its history is not whole" if is_shallow(path) else None
+
+
+def _unknown(mirror: Mirror) -> Remark:
+    sentence = f"who may read {mirror.name} is not known, so its files count for any tree"
+    hint = "name it by an inventory, which says who may read it"
+    return Remark("unknown mirror", None, sentence, hint)
 
 
 def _places(packages: Iterable[Held]) -> Mapping[str, Place]:

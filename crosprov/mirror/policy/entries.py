@@ -18,11 +18,14 @@ _MANY = 3  # names that are written out
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """Hold the listing of a mirror: its files' names with their sizes in bytes."""
+    """Hold the listing of a mirror: its files by name, with the hashes that are known of them.
+
+    `public` is None for a mirror of which nobody said who may read it.
+    """
 
     name: str
-    public: bool
-    files: Mapping[str, int]
+    public: bool | None
+    files: Mapping[str, Archive]
 
 
 def find_entries(held: Held, ebuilds: Iterable[Ebuild], *, expected: bool) -> Iterator[Finding]:
@@ -77,27 +80,28 @@ def find_unmirrored(
     ebuild: Ebuild, mirrors: Iterable[Mirror], buckets: Buckets, *, public: bool
 ) -> Iterator[Finding]:
     """Find the files that no mirror has; ebuilds of a public tree may use public ones only."""
-    usable = [mirror for mirror in mirrors if mirror.public or not public]
+    usable = [mirror for mirror in mirrors if mirror.public is not False or not public]
     archives = ebuild.held.manifest.archives
     for source in {s.name: s for s in ebuild.sources or ()}.values():
-        sizes = {m.name: m.files[source.name] for m in usable if source.name in m.files}
+        there = {m.name: m.files[source.name] for m in usable if source.name in m.files}
         archive = archives.get(source.name)
-        if archive and any(size == archive.size for size in sizes.values()):
+        if archive and any(compare(one, archive) is not False for one in there.values()):
             continue
-        if sizes and not archive:
+        if there and not archive:
             continue
         thing = object_of(source.uri)
         if thing is not None and thing.bucket in buckets.partner:
             continue  # partners fill that one, and nobody else can list it
-        yield _unmirrored(ebuild, source.name, sizes, archive, ebuild.place_of(source))
+        yield _unmirrored(source.name, there, archive, ebuild.place_of(source))
 
 
 def _unmirrored(
-    ebuild: Ebuild, name: str, sizes: Mapping[str, int], archive: Archive | None, place: Place
+    name: str, there: Mapping[str, Archive], archive: Archive | None, place: Place
 ) -> Finding:
-    if sizes and archive:
-        mirror, size = next(iter(sizes.items()))
-        problem = f"has {archive.size} bytes by its Manifest, and {size} on {mirror}"
+    if there and archive:
+        mirror, other = next(iter(there.items()))
+        problem = f"has {_told(archive, other)} by its Manifest, and {_told(other, archive)} on"
+        problem += f" {mirror}"
         advice = "give the file a name of its own; what is on a mirror is never replaced"
     else:
         problem = "is on no mirror"
@@ -106,6 +110,15 @@ def _unmirrored(
             "any other is for crosprov mirror publish"
         )
     return rules.UNMIRRORED.at(place, name, problem=problem, advice=advice)
+
+
+def _told(one: Archive, other: Archive) -> str:
+    """Say of a content what tells it from another one: its size, or else a hash."""
+    if one.size != other.size:
+        return f"{one.size} bytes"
+    apart = (n for n in one.hashes if other.hashes.get(n, one.hashes[n]) != one.hashes[n])
+    algorithm = next(apart)
+    return f"{algorithm} {one.hashes[algorithm][:16]}…"
 
 
 def _some(names: list[str]) -> str:

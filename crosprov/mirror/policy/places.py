@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import PurePath
 from urllib.parse import urlsplit
 
 from crosprov.mirror.findings import Finding
@@ -11,7 +12,7 @@ from crosprov.mirror.model import Place
 from crosprov.mirror.policy import rules
 from crosprov.mirror.policy.buckets import Buckets, Object, object_of
 from crosprov.mirror.policy.shell import Command, commands_of
-from crosprov.mirror.policy.subjects import Ebuild
+from crosprov.mirror.policy.subjects import Ebuild, Script
 from crosprov.mirror.uris import Source
 
 # The eclasses that write addresses of the partners' bucket into SRC_URI.
@@ -70,6 +71,17 @@ def find_private(
                 lines.setdefault(ebuild.place_of(source).line, f"gs://{thing.bucket}")
     for line, what in lines.items():
         yield rules.PRIVATE_MIRROR.at(Place(ebuild.path, line), what, what=what)
+
+
+def find_private_code(script: Script, buckets: Buckets) -> Iterator[Finding]:
+    """Find what outsiders cannot read in the code of an eclass.
+
+    Those that exist to fetch from there break nothing; a public ebuild that inherits one does.
+    """
+    if PurePath(script.path).stem in PARTNER_ECLASSES:
+        return
+    for line, what in dict(private_lines(script.text, buckets, eclasses=True)).items():
+        yield rules.PRIVATE_MIRROR.at(Place(script.path, line), what, what=what)
 
 
 def private_lines(text: str, buckets: Buckets, *, eclasses: bool) -> Iterator[tuple[int, str]]:

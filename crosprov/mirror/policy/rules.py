@@ -158,7 +158,7 @@ ENCODED_BINARY = Rule(
 SELF_UNPACK = Rule(
     "self-unpack",
     "Ebuilds unpack with unpack.",
-    "the ebuild runs {subject} itself to unpack",
+    "{subject} is run to unpack",
     "use unpack: a bare name for a file of SRC_URI, ./name for a file at hand",
     _UNPACKING,
     "unpack gives the files the right owners and permissions.",

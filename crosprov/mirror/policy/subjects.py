@@ -30,17 +30,34 @@ class Held:
     manifest: Manifest
 
 
-class Ebuild:
+class Script:
+    """Hold a file of shell code: an ebuild, or an eclass."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path = path
+        self.text = text
+
+    @cached_property
+    def commands(self) -> list[Command]:
+        """Give the commands of the text."""
+        return commands_of(self.text)
+
+    @cached_property
+    def assignments(self) -> list[Assignment]:
+        """Give the assignments of the text."""
+        return list(assignments_of(self.commands))
+
+
+class Ebuild(Script):
     """Hold an ebuild with what it asks for; `sources` is None when that is not known.
 
     One that is a link has its text, and so its breaches, from another ebuild.
     """
 
     def __init__(self, held: Held, name: str, text: str, *, is_link: bool = False) -> None:
+        super().__init__(f"{held.path}/{name}", text)
         self.held = held
         self.name = name
-        self.path = f"{held.path}/{name}"
-        self.text = text
         self.is_link = is_link
         self.sources: tuple[Source, ...] | None = None
         self.restrict: frozenset[str] = frozenset()
@@ -70,16 +87,6 @@ class Ebuild:
     def place(self) -> Place:
         """Name the file as a whole."""
         return Place(self.path)
-
-    @cached_property
-    def commands(self) -> list[Command]:
-        """Give the commands of the text."""
-        return commands_of(self.text)
-
-    @cached_property
-    def assignments(self) -> list[Assignment]:
-        """Give the assignments of the text."""
-        return list(assignments_of(self.commands))
 
     def line_of(self, offset: int) -> Place:
         """Name the line at an offset of the text."""
@@ -181,6 +188,18 @@ class Gathering:
     def _remark(self, ebuild: Ebuild, sentence: str) -> None:
         hint = "renew the tree's metadata/md5-cache"
         self.remarks.append(Remark("unknown ebuild", ebuild.place, sentence, hint))
+
+
+def eclasses_of(root: Path) -> Iterator[Script]:
+    """Read the eclasses of a tree; one that is a link has its code from elsewhere."""
+    try:
+        names = sorted(os.listdir(root / "eclass"))
+    except OSError:
+        return
+    for name in names:
+        path = root / "eclass" / name
+        if name.endswith(".eclass") and not path.is_symlink() and path.is_file():
+            yield Script(f"eclass/{name}", read_file(str(path)).decode(errors="replace"))
 
 
 def manifests_of(root: Path) -> Iterator[Manifest]:

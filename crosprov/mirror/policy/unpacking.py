@@ -9,7 +9,7 @@ from crosprov.mirror.findings import Finding
 from crosprov.mirror.model import Place
 from crosprov.mirror.policy import rules
 from crosprov.mirror.policy.shell import Command, Word
-from crosprov.mirror.policy.subjects import Ebuild
+from crosprov.mirror.policy.subjects import Script
 
 _SUSPECT = re.compile(r"(?<![\w.+@-])(?:g?tar|bsdtar|unzip|7z[arz]?|unrar|rar|cpio|unpack)[\s\\]")
 _BEFORE = frozenset(
@@ -25,22 +25,22 @@ _FULL = frozenset(
 )
 
 
-def find_unpacking(ebuild: Ebuild) -> Iterator[Finding]:
-    """Find both kinds of breach in an ebuild's own code."""
-    if not _SUSPECT.search(ebuild.text):
+def find_unpacking(script: Script) -> Iterator[Finding]:
+    """Find both kinds of breach in the code of an ebuild or an eclass."""
+    if not _SUSPECT.search(script.text):
         return
-    full = _full_variables(ebuild)
-    for command in ebuild.commands:
+    full = _full_variables(script)
+    for command in script.commands:
         words = own_words(command)
         if not words:
             continue
-        place = Place(ebuild.path, words[0].line)
+        place = Place(script.path, words[0].line)
         if is_unpacker(words) and not _copies(command):
             yield rules.SELF_UNPACK.at(place, words[0].plain.rpartition("/")[2])
         if words[0].plain == "unpack":
             for word in words[1:]:
                 if _is_full(word.text, full):
-                    yield rules.UNPACK_PATH.at(Place(ebuild.path, word.line), word.text)
+                    yield rules.UNPACK_PATH.at(Place(script.path, word.line), word.text)
 
 
 def own_words(command: Command) -> list[Word]:
@@ -109,11 +109,11 @@ def _copies(command: Command) -> bool:
     ) and not _tar_extracts(arguments)
 
 
-def _full_variables(ebuild: Ebuild) -> frozenset[str]:
+def _full_variables(script: Script) -> frozenset[str]:
     """Name the variables that hold a full path: those known, and those assigned from one."""
     full = set(_FULL)
-    pairs = [(a.name, a.value) for a in ebuild.assignments]
-    for command in ebuild.commands:
+    pairs = [(a.name, a.value) for a in script.assignments]
+    for command in script.commands:
         words = command.words
         if words[0].text == "for" and len(words) > 3 and words[2].text == "in":
             pairs.extend((words[1].text, word.text) for word in words[3:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -13,7 +14,7 @@ import pytest
 
 from crosprov.mirror.allowlist import parse_allow_list, read_allow_list
 from crosprov.mirror.findings import SCHEMA, Finding, Report, to_json, to_text
-from crosprov.mirror.model import Fault, Place, Tree
+from crosprov.mirror.model import Archive, Fault, Place, Tree
 from crosprov.mirror.policy.archives import open_folder, open_pieces, problem_of_layout
 from crosprov.mirror.policy.check import Options
 from crosprov.mirror.policy.entries import Mirror
@@ -23,6 +24,7 @@ from crosprov.mirror.sarif import to_sarif
 from .growing import HEAD, Grove
 from .sarif_schema import SARIF
 
+SHA_OF_X = hashlib.sha512(b"x").hexdigest()
 URI = "https://example.com/tool-1.1.tar.gz"
 OWN = "gs://chromeos-localmirror/distfiles/tool-1.1.tar.xz"
 
@@ -111,22 +113,57 @@ def test_one_name_means_one_content_in_the_trees_that_it_follows(
 
 
 @pytest.mark.parametrize(
-    ("files", "public", "rules"),
+    ("name", "size", "hashes", "public", "rules"),
     [
-        ({"tool-1.1.tar.gz": 1}, True, []),
-        ({"tool-1.1.tar.gz": 2}, True, ["unmirrored"]),
-        ({"tool-1.0.tar.gz": 1}, True, ["unmirrored"]),
-        ({"tool-1.1.tar.gz": 1}, False, ["unmirrored"]),
+        ("tool-1.1.tar.gz", 1, {}, True, []),
+        ("tool-1.1.tar.gz", 2, {}, True, ["unmirrored"]),
+        ("tool-1.0.tar.gz", 1, {}, True, ["unmirrored"]),
+        ("tool-1.1.tar.gz", 1, {}, False, ["unmirrored"]),
+        ("tool-1.1.tar.gz", 1, {}, None, []),
+        ("tool-1.1.tar.gz", 1, {"SHA512": SHA_OF_X, "MD5": "0" * 32}, True, []),
+        ("tool-1.1.tar.gz", 1, {"SHA512": "0" * 128}, True, ["unmirrored"]),
     ],
 )
 def test_files_are_on_a_mirror_that_the_tree_may_use(
-    tmp_path: Path, files: dict[str, int], public: bool, rules: list[str]
+    tmp_path: Path,
+    name: str,
+    size: int,
+    hashes: dict[str, str],
+    public: bool | None,
+    rules: list[str],
 ) -> None:
     grove = Grove(tmp_path)
     grove.ebuild(uri=URI, manifest={"tool-1.1.tar.gz": "x"})
     grove.ebuild(uri=URI, version="1.1-r1", manifest={"tool-1.1.tar.gz": "x"})
-    mirror = Mirror("m", public, files)
-    assert grove.rules(Options(mirrors=(mirror,), history=False, source_stale=False)) == rules
+    mirror = Mirror("m", public, {name: Archive(name, size, hashes)})
+    report = grove.check(Options(mirrors=(mirror,), history=False, source_stale=False))
+    assert [finding.rule for finding in report.findings] == rules
+    unknown = [remark.sentence for remark in report.remarks if remark.kind == "unknown mirror"]
+    assert len(unknown) == (public is None)
+    if size == 1 and hashes and rules:
+        sentence = report.findings[0].sentence
+        assert f"has SHA512 {SHA_OF_X[:16]}… by its Manifest, and SHA512 0000" in sentence
+
+
+def test_eclasses_are_held_to_what_concerns_their_code(tmp_path: Path) -> None:
+    grove = Grove(tmp_path)
+    grove.ebuild(uri=URI)
+    grove.write(
+        "eclass/ours.eclass",
+        '# tar xf x\nours_src_unpack() {\n\tunzip "${DISTDIR}/x.zip"\n'
+        '\tunpack "${DISTDIR}/y.tar"\n\tcurl gs://chromeos-localmirror-private/distfiles/z\n}\n',
+    )
+    grove.write("eclass/fine.eclass", "fine_src_unpack() {\n\tunpack ${A}\n}\n")
+    grove.write("eclass/cros-cpfe.eclass", "cpfe() {\n\tx gs://chromeos-binaries/${1}\n}\n")
+    (tmp_path / "eclass" / "linked.eclass").symlink_to("ours.eclass")
+    grove.write("eclass/README", "tar xf x.tar\n")
+    assert [(one.rule, str(one.place)) for one in grove.found()] == [
+        ("self-unpack", "eclass/ours.eclass:3"),
+        ("unpack-path", "eclass/ours.eclass:4"),
+        ("private-mirror", "eclass/ours.eclass:5"),
+    ]
+    grove.public = False
+    assert grove.rules() == ["self-unpack", "unpack-path"]
 
 
 @pytest.mark.parametrize(
@@ -335,7 +372,7 @@ def test_the_outcome_is_written_in_three_ways(tmp_path: Path) -> None:
     report = grove.check(allowed=allowed)
     assert report.status == 2
     text = to_text(report)
-    assert f"{path}:2: the ebuild runs unzip itself to unpack [self-unpack]\n    use" in text
+    assert f"{path}:2: unzip is run to unpack [self-unpack]\n    use" in text
     assert text.endswith("2 findings (1 allow-list, 1 self-unpack), 1 allowed\n")
     document = json.loads(to_json(report))
     jsonschema.validate(document, SCHEMA)

@@ -1,0 +1,127 @@
+"""A mirror's host for the mirror's program here: its folder, and its own program there."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from crosprov.errors import HostError
+from crosprov.execution.fleet import Fleet
+from crosprov.host_folder import HostFolder
+from crosprov.inventory.lab import Lab
+from crosprov.mirror.hosts import Done
+from crosprov.mirror.model import Fault
+from crosprov.mirror.stores import Unavailable
+from crosprov.session import Session, connect
+from crosprov.transport.base import Completed, Sink, SshTarget, Transport
+
+ACCOUNT = "crosprov-mirror"
+ENVIRONMENTS = "/usr/lib/crosprov/mirror"
+CONFIGURATIONS = "/etc/crosprov/mirrors"
+_LONG = 7 * 86_400.0  # seconds: to read a whole mirror takes days where it is large
+_NONE = 41  # exit status: the program is not there
+
+_PROGRAM = """\
+set -- {environments}/*/bin/python
+[ -x "$1" ] && [ -r {configuration} ] || exit {none}
+exec runuser -u {account} -- "$1" -IB -m crosprov.mirror {words}
+"""
+
+
+class ReachedHost:
+    """The host that serves a mirror, connected to when it is first needed."""
+
+    def __init__(
+        self, mirror: str, folder: str, target: SshTarget, fleet: Fleet, *, syncs: bool
+    ) -> None:
+        self.name = target.name
+        self.syncs = syncs
+        self._mirror = mirror
+        self._folder = folder
+        self._target = target
+        self._fleet = fleet
+
+    def open(self) -> HostFolder:
+        """Open the mirror's folder."""
+        return HostFolder(self.name, self._folder, self._transport())
+
+    def run(self, words: Sequence[str], say: Callable[[str], object]) -> Done:
+        """Run a command of the mirror's program as the account of its syncs."""
+        configuration = f"{CONFIGURATIONS}/{self._mirror}.json"
+        script = _PROGRAM.format(
+            environments=ENVIRONMENTS,
+            configuration=shlex.quote(configuration),
+            none=_NONE,
+            account=ACCOUNT,
+            words=shlex.join([words[0], "--config", configuration, *words[1:]]),
+        )
+        lines = _Lines(say)
+        done = self._run(script, lines.feed)
+        lines.end()
+        if done.status == _NONE:
+            raise Fault(
+                f"{self.name} has no program for the mirror {self._mirror} yet",
+                hint="crosprov apply brings it",
+            )
+        return Done(done.status, done.stdout.decode("utf-8", "replace"))
+
+    def sync(self) -> None:
+        """Start the mirror's service, or join a sync that is under way, to its end."""
+        service = f"crosprov-mirror@{self._mirror}.service"
+        done = self._run(f"systemctl start {shlex.quote(service)}")
+        if done.status:
+            said = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+            raise Fault(
+                f"the sync of {self._mirror} on {self.name} failed: {said}",
+                hint=f"`journalctl -u {service}` there tells why",
+            )
+
+    def _run(self, script: str, on_stderr: Sink | None = None) -> Completed:
+        try:
+            return self._transport().run(script, timeout=_LONG, on_stderr=on_stderr)
+        except HostError as error:
+            raise Unavailable(str(error), hint=error.hint) from None
+
+    def _transport(self) -> Transport:
+        try:
+            return self._fleet.transport(self._target)
+        except HostError as error:
+            raise Unavailable(str(error), hint=error.hint) from None
+
+
+class _Lines:
+    """Give what comes in pieces on as lines."""
+
+    def __init__(self, say: Callable[[str], object]) -> None:
+        self._say = say
+        self._rest = b""
+
+    def feed(self, piece: bytes) -> None:
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for line in lines:
+            self._say(line.decode("utf-8", "replace"))
+
+    def end(self) -> None:
+        if self._rest:
+            self._say(self._rest.decode("utf-8", "replace"))
+            self._rest = b""
+
+
+@contextmanager
+def reached(
+    lab: Lab, host: str, mirror: str, folder: str, *, syncs: bool, twin: bool = False
+) -> Iterator[tuple[ReachedHost, str]]:
+    """Give the host that serves a mirror, for a block, and its address from here.
+
+    With `twin` it is the one of the lab's virtual twin. Raises TwinError when that is not up.
+    """
+    session = Session(lab, [host])
+    if twin:
+        from crosprov.twinning import twin_of
+
+        session.reach = twin_of(lab).target
+    target = session.scope.subjects[host].target
+    with Fleet(connect) as fleet:
+        address = target.host if twin else lab.hosts[host].address
+        yield ReachedHost(mirror, folder, target, fleet, syncs=syncs), address

@@ -1,0 +1,52 @@
+"""What is worth knowing of the projects of a factory server: for its status, and as notices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crosprov.facts.umpire import UmpireState
+from crosprov.operations.dome_requests import Dome
+from crosprov.operations.effects import effects
+from crosprov.operations.note import Commands
+from crosprov.operations.operation import operation
+from crosprov.operations.project_wish import State, Wish, dome_state, umpire_state
+
+
+@operation
+def tell_projects(wishes: Sequence[Wish], /, *, dome: Dome) -> Commands:
+    """Say in the host's status how each project is; nothing is changed."""
+    rows = dome_state(dome)
+    others = [name for name in rows.rows if name not in {wish.name for wish in wishes}]
+    if others:
+        effects().notices.append(
+            f"Dome has projects that the inventory does not name: {', '.join(others)}; "
+            "they stay as they are"
+        )
+    for wish in wishes:
+        if wish.state is State.ENABLED:
+            _tell(wish, umpire_state(dome, wish))
+    yield from ()
+
+
+def _tell(wish: Wish, seen: UmpireState) -> None:
+    about = effects().about
+    if not seen.status:
+        words = "not there"
+    elif seen.status != "running":
+        words = seen.status
+    elif seen.version is None:
+        words = f"runs, and does not answer on port {wish.base}"
+    else:
+        words = f"version {seen.version}, answers on port {wish.base}"
+    about[f"Umpire {wish.name}"] = words
+    for name, answer in (("instalog", seen.instalog), ("dkps", seen.dkps)):
+        if name in wish.asked:
+            about[f"{_TITLES[name]} {wish.name}"] = _health(answer)
+
+
+_TITLES = {"instalog": "Instalog", "dkps": "DKPS"}
+
+
+def _health(answer: str) -> str:
+    """Word the answer of a service; the proxy before Instalog answers 502 in its stead."""
+    return "no answer" if answer in ("", "000", "502", "503", "504") else "answers"
