@@ -69,8 +69,8 @@ def test_a_plan_of_a_fresh_lab_lists_every_resource(story: Story) -> None:
     kinds = {kind for of in resources(story.plan).values() for _, name in of
              for kind in [name.split()[0]]}  # fmt: skip
     assert kinds == {
-        "check", "container", "database", "directory", "environment", "file", "image", "job",
-        "packages", "probe", "unit", "user",
+        "check", "directory", "dome", "environment", "file", "image", "job", "packages", "probe",
+        "project", "script", "unit", "user",
     }  # fmt: skip
     assert list(resources(story.plan)) == list(HOSTS)
     assert all(1 <= host["round_trips"] <= 3 for host in story.plan["hosts"])
