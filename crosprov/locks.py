@@ -18,7 +18,8 @@ def locked(path: Path, *, on_wait: Callable[[], None] | None = None) -> Iterator
     """
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, 0o600)
         try:
             _wait(descriptor, on_wait)
             if _is_still(path, descriptor):

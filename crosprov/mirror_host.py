@@ -15,6 +15,7 @@ from crosprov.mirror.model import Fault
 from crosprov.mirror.stores import Unavailable
 from crosprov.session import Session, connect
 from crosprov.transport.base import Completed, Sink, SshTarget, Transport
+from crosprov.transport.lines import Lines
 
 ACCOUNT = "crosprov-mirror"
 ENVIRONMENTS = "/usr/lib/crosprov/mirror"
@@ -56,8 +57,8 @@ class ReachedHost:
             account=ACCOUNT,
             words=shlex.join([words[0], "--config", configuration, *words[1:]]),
         )
-        lines = _Lines(say)
-        done = self._run(script, lines.feed)
+        lines = Lines(lambda line: say(line.decode("utf-8", "replace")))
+        done = self._run(script, lines)
         lines.end()
         if done.status == _NONE:
             raise Fault(
@@ -88,24 +89,6 @@ class ReachedHost:
             return self._fleet.transport(self._target)
         except HostError as error:
             raise Unavailable(str(error), hint=error.hint) from None
-
-
-class _Lines:
-    """Give what comes in pieces on as lines."""
-
-    def __init__(self, say: Callable[[str], object]) -> None:
-        self._say = say
-        self._rest = b""
-
-    def feed(self, piece: bytes) -> None:
-        *lines, self._rest = (self._rest + piece).split(b"\n")
-        for line in lines:
-            self._say(line.decode("utf-8", "replace"))
-
-    def end(self) -> None:
-        if self._rest:
-            self._say(self._rest.decode("utf-8", "replace"))
-            self._rest = b""
 
 
 @contextmanager

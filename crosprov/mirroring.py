@@ -14,6 +14,7 @@ from crosprov.errors import UsageError
 from crosprov.inventory.findings import suggest
 from crosprov.inventory.lab import Host, Lab
 from crosprov.inventory.load import load_lab
+from crosprov.inventory.mirror import TreeOfPackages
 from crosprov.mirror.config import Config, Limits, TreeSource
 from crosprov.mirror.hosts import Reader
 from crosprov.mirror.presets import PRESETS
@@ -47,16 +48,7 @@ def config_of(
         kind=described.kind,
         visibility=described.visibility,
         upstreams=described.upstreams,
-        trees=tuple(
-            TreeSource(
-                path=Path(tree.path) if tree.path else None,
-                git=tree.git,
-                branch=tree.branch,
-                public=tree.public,
-                masters=tuple(Path(master) for master in tree.masters),
-            )
-            for tree in described.trees
-        ),
+        trees=tuple(map(_source_of, described.trees)),
         source_uris=described.source_uris,
         hashed=described.layout == "hashed",
         limits=Limits(**described.limits.model_dump()) if described.limits else Limits(),
@@ -65,6 +57,16 @@ def config_of(
         reading=reading,
         filled_by_us=preset.filled_by_us if preset else True,
         state=Path(state) if state else None,
+    )
+
+
+def _source_of(tree: TreeOfPackages) -> TreeSource:
+    return TreeSource(
+        path=Path(tree.path) if tree.path else None,
+        git=tree.git,
+        branch=tree.branch,
+        public=tree.public,
+        masters=tuple(map(Path, tree.masters)),
     )
 
 
@@ -123,10 +125,9 @@ def _on_its_host(lab: Lab, server: Host, config: Config, *, twin: bool) -> Itera
         address,
     ):
         reader = None
-        for name, reference in settings.readers.items():
-            if config.visibility == "private":
-                reader = Reader(name, revealed(secret(lab, reference)))
-                break
+        if config.visibility == "private" and settings.readers:
+            name, reference = next(iter(settings.readers.items()))
+            reader = Reader(name, revealed(secret(lab, reference)))
         reading = f"{base_url(address, settings.port)}/{config.name}/distfiles"
         yield replace(config, host=host, reader=reader, reading=reading)
 

@@ -2,50 +2,60 @@
 
 from __future__ import annotations
 
-import os
+from collections import Counter
+
+from crosprov.deploys.factory_projects import bundle_of
 
 from crosprov.factory.preflight import Claimed, Intent
-from crosprov.facts.container_names import DISCOVERY, DOME, OVERLORD, umpire_of
+from crosprov.facts.container_names import DISCOVERY, DOME, OVERLORD, TFTP, umpire_of
 from crosprov.facts.docker import DATA_ROOT
 from crosprov.inventory.lab import Host, Lab
 from crosprov.operations.deployment_script import Source, goal_of, installed
+from crosprov.operations.effects import state_dir
+from crosprov.operations.image_script import UNPACKED
 from crosprov.operations.preflight import factory_host
+from crosprov.operations.resource_bundles import unsent
 from crosprov.roles import docker
 from crosprov.roles.factory_server import Settings
 
-_UPLOADED = 3  # times a resource bundle: as it is uploaded, as Dome keeps it, as Umpire unpacks it
+_TFTP = Claimed(69, "TFTP", "factory_server.tftp", udp_of=TFTP)
+_ARRIVES = 2  # times a resource bundle: as it arrives, and as it is handed to Dome
+_TAKEN_IN = 2  # times: as Umpire unpacks it, and as the resources that Umpire keeps
 
 
 def check(lab: Lab, host: Host, wanted: Settings) -> None:
     """Refuse a host that lacks what the factory server needs, and warn of what it should have."""
     root = host.settings(docker.Settings).data_root or DATA_ROOT
-    projects = [name for name, project in wanted.projects.items() if not project.absent]
     own = (*DOME, OVERLORD, DISCOVERY, *map(umpire_of, wanted.projects))
     intent = Intent(
         profile=wanted.profile,
         shared_dir=wanted.shared_dir,
         docker_root=root,
-        ports=tuple(
-            Claimed(claim.port, claim.what, f"factory_server.{claim.field}")
-            for claim in wanted.claims()
+        ports=(
+            *(
+                Claimed(one.port, one.what, f"factory_server.{one.field}")
+                for one in wanted.claims()
+            ),
+            *((_TFTP,) if wanted.tftp else ()),
         ),
-        loads={wanted.shared_dir: sum(_bundle(wanted, name) for name in projects)},
         own=frozenset(own),
     )
-
-    def load() -> tuple[str, int] | None:
-        goal = goal_of(wanted, installed(wanted))
-        if goal.source is not Source.ARCHIVE or goal.image is None:
-            return None
-        return wanted.script_dir, goal.image.size
-
-    factory_host(intent, places=(wanted.shared_dir, root, wanted.script_dir), load=load)
+    places = (wanted.shared_dir, root, wanted.script_dir, state_dir())
+    factory_host(intent, places=places, load=lambda: _coming(wanted, root))
 
 
-def _bundle(wanted: Settings, project: str) -> int:
-    """Give what a project's resource bundle may need; nothing when it cannot be read here."""
-    bundle = wanted.projects[project].bundle
-    try:
-        return 0 if bundle is None else _UPLOADED * os.stat(bundle.file).st_size
-    except OSError:
-        return 0
+def _coming(wanted: Settings, root: str) -> Counter[str]:
+    """Add up the bytes that come to each folder; raises PlanError as what brings them."""
+    coming: Counter[str] = Counter()
+    goal = goal_of(wanted, installed(wanted))
+    if goal.source is Source.ARCHIVE and goal.image is not None:
+        coming[state_dir()] += goal.image.size  # as it arrives
+        coming[wanted.script_dir] += goal.image.size
+        coming[root] += UNPACKED * goal.image.size
+    for name, project in wanted.projects.items():
+        if project.bundle is not None and project.enabled and not project.absent:
+            size = unsent(name, bundle_of(project.bundle))
+            coming[state_dir()] += _ARRIVES * size
+            coming[root] += size  # as Dome takes it
+            coming[wanted.shared_dir] += _TAKEN_IN * size
+    return coming

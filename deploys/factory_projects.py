@@ -77,9 +77,10 @@ def _content(wish: Wish, project: Project, dome: Dome) -> None:
     if project.services:
         services(wish, project.services, dome=dome)
     if project.bundle is not None:
-        resource_bundle(wish, _bundle(project.bundle), dome=dome)
+        resource_bundle(wish, bundle_of(project.bundle), dome=dome)
 
 
-def _bundle(bundle: ResourceBundle) -> Bundle:
+def bundle_of(bundle: ResourceBundle) -> Bundle:
+    """Give a bundle of the inventory with the name that it shall have in Dome."""
     path = str(bundle.file.resolve())
     return Bundle(path, bundle.name or PurePath(path).name, bundle.note)

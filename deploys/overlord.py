@@ -14,6 +14,7 @@ from crosprov.facts.container_names import DISCOVERY, OVERLORD
 from crosprov.inventory.factory import Overlord
 from crosprov.inventory.lab import Host, Lab
 from crosprov.operations import files, overlord
+from crosprov.operations.certificates import certificates
 from crosprov.operations.containers import ContainerSpec, container
 from crosprov.operations.packages import packages
 from crosprov.roles import factory_server
@@ -41,11 +42,12 @@ def apply(lab: Lab, host: Host, wanted: factory_server.Settings) -> None:
     configuration(lab, host, wanted, settings)
     url = f"https://127.0.0.1:{settings.http_port}/api/agents/list"
     container(OVERLORD, _daemon(wanted, settings), ready=url, answers=_LOCKED)
+    overlord.tell(_folder(wanted), url, port=settings.http_port)
     if settings.lan_interface is None:
         overlord.tell_undeclared(DISCOVERY)
     else:
         container(DISCOVERY, _discovery(wanted, settings.lan_interface))
-    overlord.tell(_folder(wanted), url, port=settings.http_port)
+        overlord.tell_announcer(DISCOVERY, settings.lan_interface, image=wanted.image)
 
 
 def configuration(
@@ -62,7 +64,7 @@ def configuration(
             files.directory(path, restarts=_RESTARTS)
     _passwords(lab, host, settings, folder)
     names = dict.fromkeys(("localhost", "127.0.0.1", host.name, host.address, *settings.names))
-    overlord.certificates(folder, host.name, names, restarts=_RESTARTS)
+    certificates(folder, host.name, names, restarts=_RESTARTS)
 
 
 def _folder(wanted: factory_server.Settings) -> str:

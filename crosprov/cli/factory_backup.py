@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +13,6 @@ from crosprov.cli.options import AcceptOption, InventoryArgument, TwinOption
 from crosprov.errors import CrosprovError, UsageError
 
 if TYPE_CHECKING:
-    from crosprov.factory.archive import Tell
     from crosprov.factory.manifest import Manifest
     from crosprov.factory.place import Place
     from crosprov.factory.restore import Restored
@@ -42,7 +39,6 @@ Examples:
 Dome and the Umpires stand still while what was unpacked takes its place. Exit status as with
 `crosprov factory backup`.
 """
-_EVERY = 2.0  # seconds between lines of progress
 
 HostOption = Annotated[
     str, typer.Option("--host", metavar="NAME", help="The factory server of the inventory.")
@@ -60,12 +56,13 @@ def backup(
     accept_new_host_keys: AcceptOption = False,
 ) -> None:
     """Back up a factory server's data: Dome's database, projects, keys, configuration."""
+    from crosprov.cli.transfer import Transfer
     from crosprov.factory.backup import back_up
 
     if not out.parent.is_dir():
         raise UsageError(f"{out.parent} is no folder", hint=f"mkdir -p {out.parent}")
-    with _place(inventory, host, twin, accept_new_host_keys) as place, _progress() as tell:
-        known = back_up(place, out, logs=logs, tell=tell)
+    with _place(inventory, host, twin, accept_new_host_keys) as place, Transfer() as shown:
+        known = back_up(place, out, logs=logs, tell=shown.moved)
     for line in _backed_up(out, known):
         typer.echo(line)
 
@@ -85,6 +82,7 @@ def restore(
     accept_new_host_keys: AcceptOption = False,
 ) -> None:  # fmt: skip
     """Bring the data of a backup back to a factory server, verified by every hash."""
+    from crosprov.cli.transfer import Transfer
     from crosprov.factory.restore import restore as bring_back
 
     if replace is not None and replace != host:
@@ -92,8 +90,8 @@ def restore(
             f"--replace {replace} does not confirm --host {host}",
             hint="it has to be the name of the host whose data is put aside",
         )
-    with _place(inventory, host, twin, accept_new_host_keys) as place, _progress() as tell:
-        done = bring_back(place, archive, replace=replace is not None, tell=tell)
+    with _place(inventory, host, twin, accept_new_host_keys) as place, Transfer() as shown:
+        done = bring_back(place, archive, replace=replace is not None, tell=shown.moved)
     for line in _restored(place, done):
         typer.echo(line)
 
@@ -106,6 +104,7 @@ def _place(inventory: Path, name: str, twin: bool, accept: bool) -> Iterator[Pla
 
     from crosprov.cli.session import open_session
     from crosprov.factory.place import Place
+    from crosprov.inventory.factory import SCRIPT
     from crosprov.inventory.findings import suggest
     from crosprov.roles import factory_server
 
@@ -123,7 +122,7 @@ def _place(inventory: Path, name: str, twin: bool, accept: bool) -> Iterator[Pla
                 host=name,
                 connect=lambda: fleet.transport(subject.target),
                 shared_dir=wanted.shared_dir,
-                script=f"{wanted.script_dir}/cros_docker.sh",
+                script=f"{wanted.script_dir}/{SCRIPT}",
                 image=wanted.image,
                 dome_port=wanted.dome_port,
                 state_dir=subject.model().state_dir,
@@ -135,32 +134,11 @@ def _place(inventory: Path, name: str, twin: bool, accept: bool) -> Iterator[Pla
             raise
 
 
-@contextmanager
-def _progress() -> Iterator[Tell]:
-    """Give what shows on stderr how far it is: one line that changes, or a line now and then."""
-    live = sys.stderr.isatty()
-    last = time.monotonic()
-
-    def tell(done: int, size: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last < (0.2 if live else _EVERY):
-            return
-        last = now
-        text = f"{_amount(done)} of {_amount(size)}"
-        sys.stderr.write(f"\r{text}\x1b[K" if live else f"{text}\n")
-        sys.stderr.flush()
-
-    try:
-        yield tell
-    finally:
-        if live:
-            sys.stderr.write("\r\x1b[K")
-
-
 def _backed_up(out: Path, known: Manifest) -> Iterator[str]:
+    from crosprov.mirror.report import size_of
+
     files = sum(entry.kind == "f" for entry in known.entries.values())
-    yield f"{known.host}: {files} files, {_amount(known.size)}, in {out}"
+    yield f"{known.host}: {files} files, {size_of(known.size)}, in {out}"
     versions = {"image": known.image_version, "script": known.script_version}
     told = ", ".join(f"{what} {version}" for what, version in versions.items() if version)
     yield f"{known.host}: {told or 'neither script nor image is there'}"
@@ -187,11 +165,3 @@ def _restored(place: Place, done: Restored) -> Iterator[str]:
         yield f"{host}: no Dome was running here; crosprov apply sets it up with this data"
     if done.answered and done.without_umpire:
         yield f"{host}: crosprov apply makes the Umpires of {', '.join(done.without_umpire)}"
-
-
-def _amount(size: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,14 +50,16 @@ def bundle(
     format: FormatOption = Format.text,
 ) -> None:
     """Make one archive of the deployment script and the image, for hosts without internet."""
+    from crosprov.cli.transfer import Transfer
     from crosprov.factory.asking import Asked, release_for
     from crosprov.factory.packing import SITE, Packer
     from crosprov.inventory.load import load_lab
 
     wanted = Asked(script=script, image=image, site=site or SITE, limit=limit)
     release = release_for(load_lab(inventory), wanted)
-    packer = Packer(out, wanted.site, force, moved=_Progress().moved, say=_say)
-    _tell(packer.pack(release), format)
+    with Transfer() as shown:
+        packed = Packer(out, wanted.site, force, moved=shown.moved, say=shown.say).pack(release)
+    _tell(packed, format)
 
 
 def _tell(packed: Packed, format: Format) -> None:
@@ -77,23 +78,3 @@ def _tell(packed: Packed, format: Format) -> None:
     typer.echo(f"{packed.path} {holds} version {manifest.version} ({packed.size} bytes)")
     for member in (manifest.script, manifest.image):
         typer.echo(f"  {member.name}  {member.size} bytes, sha256 {member.sha256}")
-
-
-class _Progress:
-    """Say how far a download is, every few seconds."""
-
-    def __init__(self, every: float = 5.0) -> None:
-        self._every = every
-        self._next = time.monotonic() + every
-
-    def moved(self, done: int, total: int | None) -> None:
-        """Take note of the bytes that are there."""
-        if time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + self._every
-        of = f" of {total / 1e6:.0f} MB, {100 * done // total} %" if total else " MB"
-        _say(f"{done / 1e6:.0f}{of}")
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)

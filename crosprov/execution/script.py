@@ -78,12 +78,13 @@ exec 3>>"$S/output" && rm -f "$S/output"
 exec 4>&1
 """
 
+# A run that failed leaves no large file behind either: the next one sends what it needs.
+_RECEIVED_GOES = 'rm -rf "$S/incoming"\n'
 _TIDY = f"""\
 if [ -d "$S/before" ]; then
   ls -1t "$S/before" | tail -n +{_KEPT_BEFORE + 1} | while read -r f; do rm -f "$S/before/$f"; done
 fi
-rm -rf "$S/incoming"
-say end
+{_RECEIVED_GOES}say end
 """
 
 _CALL = """\
@@ -142,7 +143,8 @@ class Script:
         undo = piece.change.undo
         tidy = f"( {undo}\n) </dev/null >/dev/null 2>&1 4>&-\n" if undo else ""
         return (
-            f"r=$?\nif [ $r -ne 0 ]; then\n{tidy}journal {self._entry(piece, 'failed')}\n"
+            f"r=$?\nif [ $r -ne 0 ]; then\n{tidy}{_RECEIVED_GOES}"
+            f"journal {self._entry(piece, 'failed')}\n"
             f"{_SHOW}say failed {piece.number} $r\nexit 0\nfi\n"
         )
 

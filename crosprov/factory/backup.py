@@ -8,15 +8,18 @@ streams from the host's tar to a part file here; only copies of databases are ma
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from crosprov.errors import CrosprovError, HostError, UsageError
 from crosprov.factory import archive
 from crosprov.factory.archive import DATABASE, Tell
 from crosprov.factory.manifest import Manifest, Project, worded
 from crosprov.factory.place import ASIDE, RESTORING, Place, Said
+from crosprov.locks import locked
 
 # What comes and goes by itself, and logs; relative to the shared folder, as py/umpire/server/
 # umpire_env.py and py/dome/backend/models.py of platform/factory lay it out. The folders
@@ -91,9 +94,9 @@ found -type f \( -name '*.db' -o -name '*.sqlite3' \) ! -name "*$line_end*" -pri
     copy "$p" </dev/null
   done || exit 1
 
-say script "$(version_of "$(cat "$SCRIPT" 2>/dev/null)")" \
+say script "$(known "$(version_of_script "$SCRIPT")")" \
   "$(sha256sum < "$SCRIPT" 2>/dev/null | cut -d ' ' -f 1)"
-say image "$(image_version)"
+say image "$(known "$(version_of_image "$I")")"
 # Links to active configurations come first: a resource that one names is there before it.
 {
   find umpire -mindepth 2 -maxdepth 2 -name active_umpire.json -printf 'umpire/%P\0' 2>/dev/null
@@ -138,25 +141,44 @@ def back_up(
         raise UsageError(f"{out} exists already", hint="a backup never overwrites: name another")
     part = out.with_name(f"{out.name}.part")
     try:
-        said = _receive(place, part, logs, tell)
-        known = _verified(place, part, said, logs)
-        archive.append(part, known)
-        _keep(part, out)
+        with _claimed(part) as file:
+            said = _receive(place, file, logs, tell)
+            known = _verified(place, part, said, logs)
+            archive.append(part, known)
+            _keep(part, out)
     except OSError as error:
         message = f"{part} cannot be written: {error.strerror or error}"
         raise CrosprovError(message, hint="nothing was kept") from None
-    finally:
-        part.unlink(missing_ok=True)
     return known
 
 
-def _receive(place: Place, part: Path, logs: bool, tell: Tell) -> Said:
+@contextmanager
+def _claimed(part: Path) -> Iterator[IO[bytes]]:
+    """Give the part, empty, to this run alone; what fails removes it, and nobody else's."""
+
+    def refuse() -> None:
+        raise UsageError(
+            f"{part} is being written by another backup",
+            hint="wait for it to end, or name another file",
+        )
+
+    with locked(part, on_wait=refuse) as number, open(number, "wb", closefd=False) as file:
+        try:
+            os.fchmod(number, 0o600)
+            file.truncate(0)
+            yield file
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def _receive(place: Place, file: IO[bytes], logs: bool, tell: Tell) -> Said:
     left = [rf"{RESTORING}".replace(".", r"\."), ASIDE.replace(".", r"\.") + "[0-9]+", _VOLATILE]
     given = {"LEFT": "|".join(left if logs else [*left, _LOGS]), "COPY": _COPY}
-    part.unlink(missing_ok=True)
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        received = _Received(file.write, tell)
-        return place.run(_SCRIPT, given, on_stdout=received.take, on_said=received.heard)
+    received = _Received(file.write, tell)
+    said = place.run(_SCRIPT, given, on_stdout=received.take, on_said=received.heard)
+    file.flush()
+    return said
 
 
 class _Received:

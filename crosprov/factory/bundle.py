@@ -16,8 +16,9 @@ from typing import BinaryIO, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from crosprov.errors import PlanError
-from crosprov.factory.release import MOST, SCRIPT_NAME, Release, Version, release
+from crosprov.factory.release import MOST, Release, Version, release
 from crosprov.factory.tarballs import local_image
+from crosprov.inventory.factory import SCRIPT
 
 _BLOCK = tarfile.BLOCKSIZE
 _END = bytes(2 * _BLOCK)
@@ -88,14 +89,14 @@ class Layout:
 
     @property
     def _header_of_script(self) -> bytes:
-        return _header(SCRIPT_NAME, self.manifest.script.size, 0o755)
+        return _header(SCRIPT, self.manifest.script.size, 0o755)
 
 
 def manifest_of(script: Release, size: int, sha256: str) -> Manifest:
     """Make the manifest of a release and a tarball of this size and sha256."""
     return Manifest(
         version=str(script.version),
-        script=Member(name=SCRIPT_NAME, size=len(script.script), sha256=script.sha256),
+        script=Member(name=SCRIPT, size=len(script.script), sha256=script.sha256),
         image=Member(name=script.version.tarball, size=size, sha256=sha256),
     )
 
@@ -119,7 +120,7 @@ def read(path: Path) -> Release:
     manifest = layout.manifest
     if (digest := hashlib.sha256(content).hexdigest()) != manifest.script.sha256:
         raise _differs(path, manifest.script, digest)
-    found = release(content, f"{SCRIPT_NAME} in {path}")
+    found = release(content, f"{SCRIPT} in {path}")
     _check_version(path, manifest, found.version)
     image = local_image(path, layout.offset, manifest.image.size)
     if image.sha256 != manifest.image.sha256:
@@ -155,7 +156,7 @@ def _understood(path: Path, text: bytes) -> Layout:
     try:
         layout = Layout(Manifest.model_validate_json(text))
         known = layout.manifest.text() == text and layout.manifest.script.size <= MOST
-        known = known and layout.manifest.script.name == SCRIPT_NAME
+        known = known and layout.manifest.script.name == SCRIPT
         known = known and layout.size > 0  # which numbers too large for a tar header have not
     except ValueError:  # pydantic's is one, too
         known = False

@@ -11,9 +11,10 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from crosprov.errors import PlanError
-from crosprov.factory.release import MOST, SCRIPT_NAME
+from crosprov.factory.release import MOST
+from crosprov.inventory.factory import SCRIPT
 
-_PLACE = ("setup", SCRIPT_NAME)
+_PLACE = ("setup", SCRIPT)
 _DEPTH = 2  # folders around setup/, as archives of a release have one around everything
 _IN_TREE = Path("src/platform/factory", *_PLACE)  # of a checkout of all of ChromiumOS
 # zipfile: RuntimeError for an unknown way to compress, ValueError for a name in no known script.

@@ -12,9 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from crosprov.errors import HostBusy, HostError, HostSilent
+from crosprov.facts.factory_versions import VERSION_FUNCTIONS
 from crosprov.planning.batch import PRELUDE
 from crosprov.planning.lock import TAKE
 from crosprov.transport.base import Sink, Transport
+from crosprov.transport.lines import Lines
 
 LIMIT = 7 * 24 * 3600.0  # seconds; a connection that is dead is noticed by other means
 RESTORING = ".restoring"
@@ -25,16 +27,7 @@ umask 022
 trap '' PIPE HUP
 say() { printf '\\n%s %s\\n' "$m" "$*" >&2; }
 fail() { say failed "$1"; say hint "$2"; exit 1; }
-value() { sed -n "s/^$1=$2.*/\\\\1/p" | head -n 1; }
-version_of() { # lines NAME=VALUE, with or without quotes
-  at=$(printf '%s\\n' "$1" | value DOCKER_IMAGE_TIMESTAMP '[^0-9]*\\([0-9]\\{14\\}\\)')
-  of=$(printf '%s\\n' "$1" | value DOCKER_IMAGE_GITHASH '[^0-9a-f]*\\([0-9a-f]\\{6\\}\\)')
-  [ -z "$at$of" ] || printf '%s-%s' "$at" "$of"
-}
-image_version() {
-  version_of "$(docker image inspect -f '{{range .Config.Env}}{{println .}}{{end}}' "$I" \
-    2>/dev/null)"
-}
+known() { case $1 in -* | *-) ;; *) printf %s "$1";; esac; }  # what is a whole version
 state_of() { docker container inspect -f '{{.State.Status}}' "$1" 2>/dev/null; }
 """
 
@@ -82,10 +75,11 @@ class Place:
         }  # fmt: skip
         lines = (f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
         take = TAKE.format(who=shlex.quote(self.by))
-        text = "".join((PRELUDE, *lines, _OPENING, take, _BEGIN, body, "\nsay end\n"))
+        opening = _OPENING + VERSION_FUNCTIONS
+        text = "".join((PRELUDE, *lines, opening, take, _BEGIN, body, "\nsay end\n"))
         done = self.connect().run(
             f"exec sh -c {shlex.quote(text)}", stdin=stdin, timeout=LIMIT,
-            on_stdout=on_stdout, on_stderr=on_said and Listening(mark, on_said),
+            on_stdout=on_stdout, on_stderr=on_said and _marked(mark, on_said),
         )  # fmt: skip
         return self._judge(Said.of(done.stderr, mark), done.status)
 
@@ -130,16 +124,12 @@ class Said:
         return self.words.get(word, ())
 
 
-class Listening:
-    """Pass on marked lines as they come, without their mark."""
+def _marked(mark: str, sink: Sink) -> Sink:
+    """Give what passes on marked lines as they come, without their mark."""
+    start = f"{mark} ".encode()
 
-    def __init__(self, mark: str, sink: Sink) -> None:
-        self._mark = f"{mark} ".encode()
-        self._sink = sink
-        self._rest = b""
+    def hear(line: bytes) -> None:
+        if line.startswith(start):
+            sink(line.removeprefix(start))
 
-    def __call__(self, output: bytes) -> None:
-        *lines, self._rest = (self._rest + output).split(b"\n")
-        for line in lines:
-            if line.startswith(self._mark):
-                self._sink(line[len(self._mark) :])
+    return Lines(hear)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from crosprov.facts.containers import OLD
-from crosprov.facts.factory_host import Clock, FactoryHostState, Place
+from crosprov.facts.factory_host import Clock, FactoryHostState, FileSystem
 
 _GB = 10**9
 _SHORT = 0.9  # of what is written on a module or disk: firmware, kernel, file system keep the rest
@@ -35,11 +35,15 @@ Remark = tuple[str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A port that the factory server shall have; `key` is where the inventory says so."""
+    """A port that the factory server shall have; `key` is where the inventory says so.
+
+    One of UDP is taken by a container that has the network of its host, `udp_of`.
+    """
 
     port: int
     what: str
     key: str
+    udp_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +130,9 @@ def _ports(intent: Intent, seen: FactoryHostState) -> Iterator[Remark]:
     """Say which ports others have; one that a container publishes is that container's."""
     taken: dict[tuple[str, str, str], list[int]] = {}
     for claimed in intent.ports:
-        holder = seen.containers.get(claimed.port)
+        holder = _holder(claimed, intent, seen)
         if holder is not None:
-            if holder.removesuffix(OLD) in intent.own:
-                continue
-            holder = f"the container {holder}"
-        elif claimed.port in seen.programs:
-            holder = seen.programs[claimed.port] or "another program"
-        else:
-            continue
-        taken.setdefault((claimed.what, claimed.key, holder), []).append(claimed.port)
+            taken.setdefault((claimed.what, claimed.key, holder), []).append(claimed.port)
     for (what, key, holder), ports in taken.items():
         words = "port" if len(ports) == 1 else "ports"
         verb = "is" if len(ports) == 1 else "are"
@@ -144,6 +141,20 @@ def _ports(intent: Intent, seen: FactoryHostState) -> Iterator[Remark]:
             f"{words} {numbers} of {what} {verb} taken by {holder}",
             f"write another `{key}`, or stop what listens there",
         )
+
+
+def _holder(claimed: Claimed, intent: Intent, seen: FactoryHostState) -> str | None:
+    """Name who else has a port, None when nobody has."""
+    if claimed.udp_of:
+        programs = {} if claimed.udp_of in seen.running else seen.datagrams
+    else:
+        programs = seen.programs
+        container = seen.containers.get(claimed.port)
+        if container is not None:
+            own = container.removesuffix(OLD) in intent.own
+            return None if own else f"the container {container}"
+    program = programs.get(claimed.port)
+    return None if program is None else program or "another program"
 
 
 def _space(intent: Intent, seen: FactoryHostState) -> Iterator[Remark]:
@@ -183,7 +194,7 @@ def _too_little(what: str, have: int, least: int, intent: Intent) -> Remark:
 def _storage(intent: Intent, seen: FactoryHostState) -> int:
     """Add up the file systems that hold its data, each one once."""
     data = (seen.places.get(path) for path in (intent.shared_dir, intent.docker_root))
-    found: dict[str, Place] = {place.device: place for place in data if place is not None}
+    found: dict[str, FileSystem] = {place.device: place for place in data if place is not None}
     return sum(place.size for place in found.values())
 
 

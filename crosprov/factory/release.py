@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from crosprov.errors import PlanError
 
-SCRIPT_NAME = "cros_docker.sh"
 MOST = 5 * 1024 * 1024  # bytes of a script; the one of June 2023 has 40 kB
 
 # In setup/cros_docker.sh they stand once each, at the beginning of a line; what is indented there

@@ -36,7 +36,7 @@ other=$(find . -mindepth 1 \( -path "./$RESTORING" -o -path "./$ASIDE*" -o -name
 [ -z "$other" ] || [ "$REPLACE" = yes ] ||
   fail "$HOST has data of a factory server in $D already" \
     "--replace $HOST puts it aside, within $D"
-have=$(image_version)
+have=$(known "$(version_of_image "$I")")
 [ -z "$have" ] || [ -z "$WANT" ] || [ "$have" = "$WANT" ] ||
   fail "the backup is of version $WANT, and $HOST has $have" \
     "Dome's database belongs to its version: set version: $WANT, apply, and restore then"

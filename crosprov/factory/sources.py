@@ -16,14 +16,13 @@ def release_of(settings: Settings) -> Release | None:
     Reads files of the controller, and fetches `script.url` once in a run. Raises PlanError for
     sources that cannot be read, are damaged, or are not of the `version` that is declared.
     """
-    found = release_at_hand(settings)
+    found = _of_the_sources(settings)
     if found is not None and settings.version is not None:
         check_version(found, settings.version)
     return found
 
 
-def release_at_hand(settings: Settings) -> Release | None:
-    """Give the release of the sources, whatever `version` says; raises PlanError as above."""
+def _of_the_sources(settings: Settings) -> Release | None:
     if settings.bundle is not None:
         return bundle.read(settings.bundle)
     if settings.script is None:

@@ -140,10 +140,11 @@ def _port(value: object) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A container of Dome: its status, "" when it is not there, and the id of its image."""
+    """A container of Dome: its status, "" when it is not there, its image's id, its volumes."""
 
     status: str = ""
     image: str = ""
+    volumes: tuple[str, ...] = ()  # FOLDER:PLACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,10 @@ class PartsState:
         return self.parts.get(name, Part())
 
 
+VOLUMES = "{{range .HostConfig.Binds}} {{.}}{{end}}"
+"""For `docker container inspect`: the volumes of a container, each after a blank."""
+
+
 class PartsFact(FactBase[PartsState]):
     """Observe the containers of TFTP and multicast, and the image that they shall have."""
 
@@ -168,8 +173,8 @@ class PartsFact(FactBase[PartsState]):
         return (
             "if ! command -v docker >/dev/null 2>&1; then echo docker none; exit 0; fi\n"
             "docker ps -q >/dev/null 2>&1 || { echo docker down; exit 0; }\necho docker ok\n"
-            "docker container inspect -f '{{.Name}} {{.State.Status}} {{.Image}}' "
-            f"{TFTP} {MULTICAST} 2>/dev/null\n"
+            "docker container inspect -f '{{.Name}} {{.State.Status}} {{.Image}}"
+            f"{VOLUMES}' {TFTP} {MULTICAST} 2>/dev/null\n"
             f"echo \"id $(docker image inspect -f '{{{{.Id}}}}' {shlex.quote(image)} 2>/dev/null)\""
         )
 
@@ -180,9 +185,10 @@ class PartsFact(FactBase[PartsState]):
     def process(self, output: list[str]) -> PartsState:
         said = {word: rest for word, _, rest in (line.partition(" ") for line in output)}
         parts = {
-            word[1:]: Part(*rest.split(" ", 1))
-            for word, rest in said.items()
-            if word.startswith("/") and " " in rest
+            word[1:]: Part(status, image, tuple(volumes))
+            for word, (status, image, *volumes) in (
+                (word, rest.split()) for word, rest in said.items() if word.startswith("/")
+            )
         }
         return PartsState(said["docker"], parts, said.get("id", ""))
 

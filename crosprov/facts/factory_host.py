@@ -25,7 +25,7 @@ class Clock(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FileSystem:
     """The file system of a folder; sizes are in bytes, in steps of 100 MB."""
 
     device: str
@@ -40,7 +40,9 @@ class FactoryHostState:
     system: str = "Linux"
     machine: str = "x86_64"
     memory: int = 0  # bytes, in steps of 100 MB
-    places: Mapping[str, Place] = field(default_factory=dict)  # by the folder that was asked for
+    places: Mapping[str, FileSystem] = field(
+        default_factory=dict
+    )  # by the folder that was asked for
     table: str = ""  # of the disk of the shared folder: gpt, dos
     clock: Clock = Clock.UNKNOWN
     localtime: str = "file"  # what is at /etc/localtime: file, missing, directory
@@ -48,7 +50,9 @@ class FactoryHostState:
     server: str = ""  # Docker's version
     oldest_api: str = ""  # the oldest that it speaks
     programs: Mapping[int, str] = field(default_factory=dict)  # what listens, by port
+    datagrams: Mapping[int, str] = field(default_factory=dict)  # the same of UDP
     containers: Mapping[int, str] = field(default_factory=dict)  # what publishes, by port
+    running: frozenset[str] = frozenset()  # containers
 
 
 # `ss` may look into all processes only as root; without it /proc tells that a port is taken.
@@ -74,6 +78,7 @@ if [ -d /etc/localtime ]; then echo localtime directory
 elif [ ! -e /etc/localtime ]; then echo localtime missing; fi
 if command -v ss >/dev/null 2>&1; then
   ss -Hltnp '{filter}' 2>/dev/null | awk '{{ print "listens", $4, $6 }}' | sort -u
+  {heard}
 else
   awk '$4 == "0A" {{ sub(/.*:/, "", $2); print "hex", $2 }}' /proc/net/tcp /proc/net/tcp6 \
     2>/dev/null | sort -u
@@ -86,22 +91,33 @@ else
   docker ps --format '{{{{.Names}}}} {{{{.Ports}}}}' | sort | sed 's/^/publishes /'
 fi"""
 
+_HEARS = '{ print "hears", $4, $6 }'
+
 
 class FactoryHostFact(FactBase[FactoryHostState]):
     """Observe a host for the preflight of a factory server.
 
     `shared` is the shared folder, `places` are folders whose file systems are measured, `ports`
-    those that matter. It only warns and refuses: a plan stays good while free space moves.
+    those that matter, `datagrams` those of UDP. It only warns and refuses: a plan stays good
+    while free space moves.
     """
 
     title = "factory server's host"
     decides = False
 
-    def command(self, shared: str, places: Sequence[str], ports: Sequence[int]) -> str:
+    def command(
+        self,
+        shared: str,
+        places: Sequence[str],
+        ports: Sequence[int],
+        datagrams: Sequence[int] = (),
+    ) -> str:
+        heard = f"ss -Hlunp '{_filter(datagrams)}' 2>/dev/null | awk '{_HEARS}' | sort -u"
         return _QUESTION.format(
             shared=shlex.quote(shared),
             places=" ".join(map(shlex.quote, places)),
-            filter=" or ".join(f"sport = :{port}" for port in ports) or "sport = :0",
+            filter=_filter(ports),
+            heard=heard if datagrams else ":",
         )
 
     @staticmethod
@@ -126,22 +142,28 @@ class FactoryHostFact(FactBase[FactoryHostState]):
             docker=last.get("docker", "none"),
             server=last.get("server", ""),
             oldest_api=last.get("oldest_api", ""),
-            programs=dict(_listening(said)),
+            programs=dict(_listening(said.get("listens", ()), said.get("hex", ()))),
+            datagrams=dict(_listening(said.get("hears", ()))),
+            running=frozenset(rest.partition(" ")[0] for rest in said.get("publishes", ())),
             containers=dict(
                 pair for rest in said.get("publishes", ()) for pair in _published(rest)
             ),
         )
 
 
-def _place(rest: str) -> tuple[str, Place]:
+def _place(rest: str) -> tuple[str, FileSystem]:
     device, size, free, path = rest.split(" ", 3)
-    return path, Place(device, int(size) * 100 * _MB, int(free) * 100 * _MB)
+    return path, FileSystem(device, int(size) * 100 * _MB, int(free) * 100 * _MB)
 
 
-def _listening(said: Mapping[str, Sequence[str]]) -> list[tuple[int, str]]:
+def _filter(ports: Sequence[int]) -> str:
+    return " or ".join(f"sport = :{port}" for port in ports) or "sport = :0"
+
+
+def _listening(told: Sequence[str], ports: Sequence[str] = ()) -> list[tuple[int, str]]:
     """Read what `ss` or /proc says: ports with their programs, "" where that is not known."""
-    found = [(int(rest, 16), "") for rest in said.get("hex", ())]
-    for rest in said.get("listens", ()):
+    found = [(int(rest, 16), "") for rest in ports]
+    for rest in told:
         address, _, users = rest.partition(" ")
         program = _PROGRAM.search(users)
         found.append((int(address.rpartition(":")[2]), program[1] if program else ""))

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from pyinfra.api import FactBase
 
-SCRIPT = "cros_docker.sh"
 # The folder beside the script, with a folder of each version: its script, and in image-id what its
 # tarball gave. KEPT/previous names the version that Dome ran from before the current one.
 KEPT = "kept"

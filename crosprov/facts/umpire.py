@@ -51,7 +51,7 @@ class UmpireState:
 
     docker: str = "none"  # ok; down, when it does not answer; none
     status: str = ""  # of its container, "" when there is none
-    made_from: tuple[str, ...] = ()  # sorted lines, as `wanted_container` gives them
+    made_from: tuple[str, ...] = ()  # sorted lines, as `project_wish.made_from` gives them
     wanted_image: str = ""  # the id that the image's name points at now
     data: bool = False  # whether the host has a folder of its data
     version: int | None = None  # None when it does not answer

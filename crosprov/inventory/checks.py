@@ -11,7 +11,6 @@ from crosprov.inventory.findings import Findings, suggest
 from crosprov.inventory.lab import Edge, Host, Lab
 from crosprov.inventory.mirror import Mirror
 from crosprov.inventory.shape import Marker, references
-from crosprov.roles import dut, factory_server
 
 SSH_PORT = 22
 
@@ -129,22 +128,15 @@ def _mirror_fault(
     return None
 
 
-def check_projects(lab: Lab, findings: Findings) -> None:
-    """Note DUTs under production whose project is not one of their factory server."""
+def check_objections(lab: Lab, findings: Findings) -> None:
+    """Note what roles object to in the roles of other hosts."""
+    played = {name: host.roles for name, host in lab.hosts.items()}
     for host in lab.hosts.values():
-        wanted = host.roles.get("dut")
-        if not isinstance(wanted, dut.Settings) or wanted.factory is None:
-            continue
-        name, project = wanted.factory.server, wanted.factory.project
-        server = lab.hosts[name].roles.get("factory_server") if name in lab.hosts else None
-        if not isinstance(server, factory_server.Settings):
-            continue  # which is told already
-        has = [one for one, settings in server.projects.items() if not settings.absent]
-        if project not in has:
-            mark = locate(host.source, ("dut", "factory", "project"))[1]
-            message = f"names the project {project}, which {name} does not have"
-            hint = suggest(project, has) or f"its projects: {', '.join(has) or 'none'}"
-            findings.add(mark, message, host=host.name, field="dut.factory.project", hint=hint)
+        for role, settings in host.roles.items():
+            for one in settings.objections(played):
+                field = f"{role}.{one.field}"
+                mark = locate(host.source, tuple(field.split(".")))[1]
+                findings.add(mark, one.message, host=host.name, field=field, hint=one.hint)
 
 
 def check_circles(lab: Lab, findings: Findings) -> None:

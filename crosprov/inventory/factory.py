@@ -21,6 +21,8 @@ from crosprov.inventory.fields import (
 from crosprov.inventory.section import Section
 from crosprov.inventory.ssh import Address
 
+SCRIPT = "cros_docker.sh"  # the deployment script's own name
+
 # What an Umpire container publishes, counted from its base port, and how far apart Dome
 # wants two bases to be: setup/cros_docker.sh and maxPortOffset of Dome's models, in the
 # platform/factory tree of June 2023.

@@ -103,7 +103,7 @@ class _Builder:
         checks.check_ports(lab, self._findings)
         edges = checks.check_references(lab, played, mirrors, self._findings)
         lab = replace(lab, edges=edges)
-        checks.check_projects(lab, self._findings)
+        checks.check_objections(lab, self._findings)
         checks.check_circles(lab, self._findings)
         return lab
 

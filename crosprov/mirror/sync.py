@@ -44,7 +44,8 @@ class Options:
     in bytes per second over all, 0 for no limit. `hashed` adds the layout of Gentoo's mirrors.
     Without `prove`, files that the ledger does not know are believed for their size alone.
     A `dry_run` writes nothing. With `wait`, another sync or verification of the mirror is waited
-    for, where it would be an error otherwise. `credentials` and `endpoint` are for upstreams of `gs://`.
+    for, where it would be an error otherwise. `credentials` and `endpoint` are for upstreams of
+    `gs://`.
     """
 
     state: Path

@@ -24,6 +24,7 @@ from crosprov.facts.containers import (
 )
 from crosprov.operations import marks
 from crosprov.operations.container_spec import ContainerSpec
+from crosprov.operations.docker_daemon import need_docker
 from crosprov.operations.effects import effects
 from crosprov.operations.note import Commands, Note, Noted
 from crosprov.operations.operation import operation
@@ -70,18 +71,13 @@ def container(
 
 def _unknown(spec: ContainerSpec, seen: ContainerState) -> bool:
     """Tell whether Docker is only about to come; refuse what can never be carried out."""
-    if seen.docker != "ok" and not effects().starts_docker:
-        said = "has no docker" if seen.docker == "none" else "has a docker that does not answer"
-        raise PlanError(
-            f"it runs a container, and the host {said}",
-            hint="give the host the role docker, or look at `systemctl status docker`",
-        )
+    known = need_docker(seen.docker, "it runs a container")
     if not seen.wanted_image and spec.image not in effects().images and seen.docker != "down":
         raise PlanError(
             f"the image {spec.image} is not on the host, and nothing in this plan brings it",
             hint="give its archive, or load it by hand with `docker load`",
         )
-    return seen.docker != "ok"
+    return not known
 
 
 def _reasons(spec: ContainerSpec, seen: ContainerState) -> list[str]:

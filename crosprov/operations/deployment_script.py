@@ -16,10 +16,11 @@ from pyinfra import host
 from crosprov.errors import PlanError
 from crosprov.factory.release import LocalImage, Release
 from crosprov.factory.sources import image_of, release_of
-from crosprov.facts.factory_versions import KEPT, SCRIPT, Installed, InstalledFact
+from crosprov.facts.factory_versions import KEPT, Installed, InstalledFact
 from crosprov.facts.files import Kind, PathFact, PathState
+from crosprov.inventory.factory import SCRIPT
 from crosprov.operations import files
-from crosprov.operations.effects import effects, state_dir
+from crosprov.operations.effects import state_dir
 from crosprov.operations.note import Commands, Note, Noted
 from crosprov.operations.operation import operation
 from crosprov.planning.plan import Action
@@ -202,7 +203,9 @@ scripted() {{ # SCRIPT SUBCOMMAND: below a terminal; what it says is in $out, an
   read -r status < "$out.status"; rm -f "$out.status"
   return "${{status:-1}}"
 }}
-last_lines() {{ tail -n 15 "$out" | tr -d '\\000-\\010\\013-\\037' >&2; rm -f "$out"; }}
+last_lines() {{ # without what the terminal shows of the end of its input
+  tail -n 15 "$out" | tr -d '\\000-\\010\\013-\\037' | sed 's/^^@//; /^$/d' >&2; rm -f "$out"
+}}
 """
 
 
@@ -221,16 +224,3 @@ def running(wanted: Settings, *, within: int) -> str:
         choices=" ".join(f"{key}={shlex.quote(value)}" for key, value in choices(wanted).items()),
         within=within,
     )
-
-
-def need_docker(seen_docker: str, what: str) -> bool:
-    """Tell whether Docker answers now; raises PlanError when it will not by then either."""
-    if seen_docker == "ok":
-        return True
-    if not effects().starts_docker:
-        said = "has no docker" if seen_docker == "none" else "has a docker that does not answer"
-        raise PlanError(
-            f"{what}, and the host {said}",
-            hint="give the host the role docker, or look at `systemctl status docker`",
-        )
-    return False

@@ -1,4 +1,4 @@
-"""The daemon of Docker: its configuration, and what a restart of it would stop."""
+"""The daemon of Docker: its configuration, what a restart of it would stop, who needs it."""
 
 from __future__ import annotations
 
@@ -135,6 +135,19 @@ def stopping(packages: Collection[str] = (), /) -> Commands:
     else:
         known.notices.append(f"Docker is restarted, which stops these for a moment: {names}")
     yield from ()
+
+
+def need_docker(seen_docker: str, what: str) -> bool:
+    """Tell whether Docker answers now; raises PlanError when it will not by then either."""
+    if seen_docker == "ok":
+        return True
+    if not effects().starts_docker:
+        said = "has no docker" if seen_docker == "none" else "has a docker that does not answer"
+        raise PlanError(
+            f"{what}, and the host {said}",
+            hint="give the host the role docker, or look at `systemctl status docker`",
+        )
+    return False
 
 
 def _engine(values: Mapping[str, Json]) -> EngineState:

@@ -36,9 +36,9 @@ from crosprov.operations import marks
 from crosprov.operations.deployment_script import (
     goal_of,
     installed,
-    need_docker,
     running,
 )
+from crosprov.operations.docker_daemon import need_docker
 from crosprov.operations.dome_containers import (
     database_of,
     differences,
@@ -193,6 +193,7 @@ def _script(wanted: Settings, version: str, *, restart: bool) -> str:
         backwards=" ".join(reversed(DOME)),
         uwsgi=UWSGI,
         nginx=NGINX,
+        url=shlex.quote(_url(wanted)),
         old=OLD,
         restart="yes" if restart else "",
         leave=marks.leave(MARK).removesuffix(" && "),

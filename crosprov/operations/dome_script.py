@@ -20,8 +20,8 @@ differs() {{
   return 0
 }}
 each_old() {{ for n in {names}; do if has "$n{old}"; then "$1" "$n" || return; fi; done; }}
-remove() {{ ! has "$1" || docker rm -f "$1" >/dev/null; }}
-remove_old() {{ docker rm -f "$1{old}" >/dev/null; }}
+remove() {{ ! has "$1" || docker rm -fv "$1" >/dev/null; }} # -v: the volume of its /run too
+remove_old() {{ docker rm -fv "$1{old}" >/dev/null; }}
 rename_back() {{ remove "$1" && docker rename "$1{old}" "$1"; }}
 start() {{
   for n in {names}; do
@@ -36,7 +36,7 @@ start() {{
 put_aside() {{
   for n in {backwards}; do
     has "$n" || continue
-    if has "$n{old}"; then docker rm -f "$n" >/dev/null || return; continue; fi
+    if has "$n{old}"; then docker rm -fv "$n" >/dev/null || return; continue; fi
     [ "$(status "$n")" != paused ] || docker unpause "$n" >/dev/null || return
     docker stop -t 30 "$n" >/dev/null && docker rename "$n" "$n{old}" || return
   done
@@ -62,6 +62,21 @@ image_back() {{ # that of the containers, and its script
   [ -f "$k/$was/cros_docker.sh" ] || return 0
   cp "$k/$was/cros_docker.sh" "$part" && chmod 755 "$part" && mv -f "$part" "$d/cros_docker.sh"
 }}
+put() {{ # PROJECT JSON
+  [ "$(curl -q -s --noproxy '*' -m 180 -o /dev/null -w '%{{http_code}}' -X PUT \
+    -H 'Content-Type: application/json' --data-binary "$2" {url}"$1/")" = 200 ]
+}}
+umpires_back() {{ # `run` has made them of the newer image, and on the script's own shared folder
+  new=$(id_of_image "$repo:$want") && [ "$new" != "$(image_of {uwsgi})" ] || return 0
+  docker ps -a --filter name=umpire_ --format '{{{{.Names}}}}' | while read -r n; do
+    [ "$(image_of "$n")" = "$new" ] || continue
+    at=$(docker container inspect -f '{{{{range .Config.Env}}}}{{{{println .}}}}{{{{end}}}}' "$n" |
+      sed -n 's/^UMPIRE_PROJECT_PORT=//p')
+    put "${{n#umpire_}}" '{{"umpireEnabled": false}}' &&
+      put "${{n#umpire_}}" "{{\"umpireEnabled\": true, \"umpirePort\": $at}}" ||
+      echo "the container $n is still of version $want; apply again" >&2
+  done
+}}
 failed() {{
   for n in {names}; do
     has "$n" || continue
@@ -69,7 +84,7 @@ failed() {{
   done >&2
   if has {uwsgi}{old} || has {nginx}{old}; then
     say "back $copy" && names_back && image_back && restart= && start && rm -f "$phase" "$out" &&
-      {clear} && echo "the Dome that it was to replace runs again" >&2
+      {clear} && echo "the Dome that it was to replace runs again" >&2 && answers && umpires_back
   elif [ -n "$step" ]; then
     for n in {backwards}; do remove "$n"; done; rm -f "$phase"
   fi
@@ -85,7 +100,7 @@ one_shots_over() {{ # containers of a `run` that was killed: never two migration
       case $(status "$n") in
         running | paused) echo "the container $n still uses Dome's database" >&2; exit 1;;
         '') ;;
-        *) docker rm "$n" >/dev/null 2>&1 || :;;
+        *) docker rm -v "$n" >/dev/null 2>&1 || :;;
       esac
     done
 }}

@@ -2,7 +2,7 @@
 
 The first two are containers that Dome starts and removes; it takes their being there for the
 setting (UpdateConfig of py/dome/backend/models.py, June 2023), so one that does not run, or runs
-from an older image, is made anew by switching it off and on.
+from an older image or with another folder, is made anew by switching it off and on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pyinfra import host
 
 from crosprov.facts import container_names
-from crosprov.facts.dome import Part, PartsFact, PartsState
+from crosprov.facts.dome import VOLUMES, PartsFact, PartsState
 from crosprov.operations.dome_requests import PROJECT_TIME, Dome, body, functions
 from crosprov.operations.effects import effects
 from crosprov.operations.note import Commands, Note, Noted
@@ -26,15 +26,26 @@ _UNKNOWN = "what Dome has set: it does not answer yet"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting: its key in the inventory, in Dome's JSON, and the container that it stands for."""
+    """A setting: its key in the inventory, in Dome's JSON, and the container that it stands for.
+
+    That container serves `folder` of the shared folder, which it has as `place`.
+    """
 
     key: str
     field: str
     container: str | None = None
+    folder: str = ""
+    place: str = ""
+
+    def volume(self, dome: Dome) -> str:
+        """Give the volume that its container must have."""
+        return f"{dome.shared_dir}/{self.folder}:{self.place}"
 
 
-TFTP = Setting("tftp", "tftpEnabled", container_names.TFTP)
-MULTICAST = Setting("multicast", "mcastEnabled", container_names.MULTICAST)
+TFTP = Setting("tftp", "tftpEnabled", container_names.TFTP, "tftp", "/var/tftp")
+MULTICAST = Setting(
+    "multicast", "mcastEnabled", container_names.MULTICAST, "umpire", "/var/db/factory/umpire"
+)
 VERSION_CHECK = Setting("version_check", "versionCheckEnabled")
 _DEFAULTS = {"tftpEnabled": False, "mcastEnabled": False, "versionCheckEnabled": True}
 
@@ -44,14 +55,13 @@ def dome_setting(setting: Setting, on: bool, /, *, dome: Dome) -> Commands:
     """Make a setting of Dome on or off, and its container run from the image that is there now."""
     told = dome_state(dome)
     parts = host.get_fact(PartsFact, image=dome.image)
-    part = parts.part(setting.container) if setting.container else Part()
     before: dict[str, str | None] = {}
     after: dict[str, str | None] = {}
     is_on = (told.settings or _DEFAULTS).get(setting.field)
     if told.known and is_on != on:
         before["state"], after["state"] = _word(is_on), _word(on)
     if setting.container and parts.docker == "ok":
-        _compare(part, on, dome, parts, before, after)
+        _compare(setting, on, dome, parts, before, after)
     if not (before or after) and told.known:
         return
     note = Note(
@@ -67,21 +77,27 @@ def _word(on: object) -> str:
 
 
 def _compare(
-    part: Part,
+    setting: Setting,
     on: bool,
     dome: Dome,
     parts: PartsState,
     before: dict[str, str | None],
     after: dict[str, str | None],
 ) -> None:
+    part = parts.part(setting.container or "")
     if not on:
         if part.status:
             before["container"], after["container"] = part.status, "removed"
         return
     if part.status != "running":
         before["container"], after["container"] = part.status or None, "running"
+    reasons = []
     if part.status and effects().image_differs(dome.image, part.image, parts.image):
-        after["made anew"] = "its image changed"
+        reasons.append("its image changed")
+    if part.status and setting.volume(dome) not in part.volumes:
+        reasons.append("it has another folder")
+    if reasons:
+        after["made anew"] = "; ".join(reasons)
 
 
 # Before a setting is set for the first time Dome has none, and takes what is not said for on.
@@ -102,8 +118,9 @@ esac
 _IS_UP = r"""
 is_up() {{
   image=$(docker image inspect -f '{{{{.Id}}}}' {image})
-  now=$(docker container inspect -f '{{{{.State.Running}}}} {{{{.Image}}}}' {container} 2>/dev/null)
-  [ "$now" = "true $image" ]
+  now=$(docker container inspect -f '{{{{.State.Running}}}} {{{{.Image}}}}{volumes}' {container} \
+    2>/dev/null)
+  case "$now " in "true $image "*{volume}" "*) ;; *) return 1;; esac
 }}
 is_up || docker rm -f {container} >/dev/null 2>&1
 """
@@ -117,7 +134,10 @@ def _script(setting: Setting, on: bool, dome: Dome) -> str:
     put = _SET.format(all=body({**_DEFAULTS, **one}), one=body(one))
     before = after = ""
     if setting.container and on:
-        before = _IS_UP.format(container=setting.container, image=shlex.quote(dome.image))
+        before = _IS_UP.format(
+            container=setting.container, image=shlex.quote(dome.image), volumes=VOLUMES,
+            volume=shlex.quote(setting.volume(dome)),
+        )  # fmt: skip
         after = _CHECK.format(container=setting.container)
     return f"{functions(dome)}await_dome\n{before}{put}{after}"
 

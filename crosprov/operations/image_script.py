@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+UNPACKED = 5  # times the size of the tarball: what `docker load` may need of the engine's disk
+
 VARIABLES = """\
 want={version} v="$k/{version}" tarball={part}
 alone || exit
@@ -13,7 +15,7 @@ for f in "$k"/*/factory-server-* "$k"/*/.*.crosprov; do [ ! -e "$f" ] || rm -f "
 ROOM = """\
 room() {{ # KIB of a tarball: whether the engine can load it
   root=$(docker info -f '{{{{.DockerRootDir}}}}' 2>/dev/null); [ -d "$root" ] || return 0
-  free=$(df -Pk "$root" | awk 'NR == 2 {{ print $4 }}'); need=$(($1 * %SPACE%))
+  free=$(df -Pk "$root" | awk 'NR == 2 {{ print $4 }}'); need=$(($1 * {unpacked}))
   [ "$free" -lt "$need" ] || return 0
   echo "the disk of $root has $((free / 1024)) MiB free, and loading the image may need \
 $((need / 1024)) MiB" >&2

@@ -23,10 +23,10 @@ from crosprov.facts import container_names
 from crosprov.facts.containers import OLD
 from crosprov.facts.factory_versions import (
     KEPT,
-    SCRIPT,
     VERSION_FUNCTIONS,
     Installed,
 )
+from crosprov.inventory.factory import SCRIPT
 from crosprov.operations import files
 from crosprov.operations.deployment_script import (
     MODE,
@@ -34,17 +34,17 @@ from crosprov.operations.deployment_script import (
     Source,
     goal_of,
     installed,
-    need_docker,
     running,
 )
+from crosprov.operations.docker_daemon import need_docker
 from crosprov.operations.effects import effects
-from crosprov.operations.image_script import CLEAN, FINISH, ROOM, VARIABLES
+from crosprov.operations.image_script import CLEAN, FINISH, ROOM, UNPACKED, VARIABLES
 from crosprov.operations.note import PROGRESS, Commands, Content, LocalFile, Note, Noted
 from crosprov.operations.operation import operation
 from crosprov.planning.plan import Action
 from crosprov.roles.factory_server import Settings
 
-SPACE = 5  # times the tarball's size: what `docker load` may need of the engine's disk
+_PART = ".tarball.crosprov"  # in the folder of its version
 _DOME = {name + suffix for name in container_names.DOME for suffix in ("", OLD)}
 _INSTALL_WITHIN = 3000  # seconds for `pull`, and for `install`
 _WITHIN = 2 * _INSTALL_WITHIN + 600.0
@@ -120,13 +120,12 @@ def _prepare(wanted: Settings, goal: Goal) -> str:
     if size:
         text += ROOM + f"room $(({size} / 1024 + 1)) || exit\n"
         text += 'rm -f "$tarball"; ( umask 077; set -C; : > "$tarball" ) || exit\n'
-    return running(wanted, within=_INSTALL_WITHIN) + text.format(
-        version=goal.version, part=_part(wanted, goal)
-    ).replace("%SPACE%", str(SPACE))
+    return running(wanted, within=_INSTALL_WITHIN) + _filled(text, wanted, goal)
 
 
-def _part(wanted: Settings, goal: Goal) -> str:
-    return shlex.quote(f"{_folder(wanted, goal)}/.tarball.crosprov")
+def _filled(text: str, wanted: Settings, goal: Goal) -> str:
+    part = shlex.quote(f"{_folder(wanted, goal)}/{_PART}")
+    return text.format(version=goal.version, part=part, unpacked=UNPACKED)
 
 
 def _folder(wanted: Settings, goal: Goal) -> str:
@@ -149,7 +148,7 @@ def _bring(wanted: Settings, goal: Goal, seen: Installed) -> Commands:
     if goal.source is Source.ARCHIVE and goal.image is not None:
         sent = goal.image
         yield LocalFile(
-            sent.path, sent.size, sent.sha256, f"{_folder(wanted, goal)}/.tarball.crosprov",
+            sent.path, sent.size, sent.sha256, f"{_folder(wanted, goal)}/{_PART}",
             offset=sent.offset,
         )  # fmt: skip
 
@@ -157,11 +156,10 @@ def _bring(wanted: Settings, goal: Goal, seen: Installed) -> Commands:
 def _finish(wanted: Settings, goal: Goal) -> str:
     """Make the version current, in whatever state the host is by then."""
     sent = goal.image if goal.source is Source.ARCHIVE else None
-    variables = (VARIABLES + ROOM).format(version=goal.version, part=_part(wanted, goal))
     return (
         running(wanted, within=_INSTALL_WITHIN)
         + VERSION_FUNCTIONS
-        + variables.replace("%SPACE%", str(SPACE))
+        + _filled(VARIABLES + ROOM, wanted, goal)
         + f"sha256={sent.sha256 if sent else ''} "
         + f"brought={'yes' if goal.source in (Source.ARCHIVE, Source.PULL) else ''}\n"
         + FINISH

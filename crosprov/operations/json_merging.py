@@ -44,15 +44,15 @@ def merge_json(before: bytes, values: Mapping[str, Json]) -> bytes:
     text = text.removeprefix(_MARK)
     found = parsed(text)
     wanted = _without_none(values)
-    _written(wanted, "", "\n")  # refuses what JSON does not have
+    new = _written(wanted, "", "\n")  # refuses what JSON does not have
     if not text.strip():
-        return _bytes(mark + _written(wanted, "", "\n") + "\n") if wanted else before
+        return f"{mark}{new}\n".encode() if wanted else before
     end = "\r\n" if "\r\n" in text else "\n"
     if not isinstance(found, dict):
         raise PlanError("line 1 begins something other than a JSON object")
     for path, value in _leaves(values):
-        text = _put(text, _SPACE.match(text).end(), path, value, end)  # type: ignore[union-attr]
-    return _bytes(mark + text)
+        text = _put(text, _skip(text, 0), path, value, end)
+    return (mark + text).encode()
 
 
 def parsed(text: str) -> Json:
@@ -238,7 +238,3 @@ def _text(content: bytes) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise PlanError(f"line {line} is not UTF-8, so the file is not JSON") from None
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode()

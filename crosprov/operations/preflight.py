@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from pyinfra import host
@@ -14,8 +14,6 @@ from crosprov.operations.effects import effects
 from crosprov.operations.note import Commands, Note, Noted
 from crosprov.operations.operation import operation
 from crosprov.planning.plan import Action
-
-UNPACKED = 5  # times the size of the tarball: what `docker load` may need of the engine's disk
 
 # What the plan could not tell of a Docker that it installs itself.
 _DOCKER = r"""v=$(docker version -f '{{{{.Server.Version}}}}') || exit
@@ -32,22 +30,22 @@ echo "${{v%%[!0-9.]*}} ${{a:-0}}" | awk '{{
 
 @operation
 def factory_host(
-    intent: Intent, /, *, places: Sequence[str], load: Callable[[], tuple[str, int] | None]
+    intent: Intent, /, *, places: Sequence[str], load: Callable[[], Mapping[str, int]]
 ) -> Commands:
     """Refuse a host that cannot be the factory server that is wanted, with all reasons at once.
 
-    Nothing is changed. `places` are the folders that are measured. `load` gives the folder of
-    the image's tarball and its size in bytes, None when no image is to be loaded; what it raises
-    is one of the reasons. What Docker is, when this plan brings it or another version of it, is
-    asked after it did.
+    Nothing is changed. `places` are the folders that are measured. `load` gives the bytes that
+    this plan brings to each of them; the PlanError that it raises is one of the reasons. What
+    Docker is, when this plan brings it or another version of it, is asked after it did.
     """
-    ports = tuple(claimed.port for claimed in intent.ports)
     seen = host.get_fact(
-        FactoryHostFact, shared=intent.shared_dir, places=tuple(places), ports=ports
-    )
+        FactoryHostFact, shared=intent.shared_dir, places=tuple(places),
+        ports=tuple(claimed.port for claimed in intent.ports if not claimed.udp_of),
+        datagrams=tuple(claimed.port for claimed in intent.ports if claimed.udp_of),
+    )  # fmt: skip
     problems = []
     try:
-        intent = _with_image(intent, load())
+        intent = replace(intent, loads=load())
     except PlanError as error:
         problems.append((error.message, error.hint))
     later = seen.docker != "ok" or effects().brings_docker
@@ -63,17 +61,6 @@ def factory_host(
             after={"version": "1.10.3 or newer", "API": "1.22"},
             unknown=("the version of Docker",),
         ))  # fmt: skip
-
-
-def _with_image(intent: Intent, image: tuple[str, int] | None) -> Intent:
-    """Count what `docker load` needs: the tarball, and its content unpacked."""
-    if image is None:
-        return intent
-    folder, size = image
-    loads = dict(intent.loads)
-    loads[folder] = loads.get(folder, 0) + size
-    loads[intent.docker_root] = loads.get(intent.docker_root, 0) + UNPACKED * size
-    return replace(intent, loads=loads)
 
 
 def _docker_check() -> str:

@@ -85,34 +85,20 @@ as_wanted || fail "Dome made the container $container otherwise than crosprov ex
 
 _GONE_IF_STOPPED = '[ "$(status)" = running ] || remove || :\n'
 
-ABSENT = (
-    _CONTAINER
-    + _GONE_IF_STOPPED
-    + r"""
-await_dome
-row
-[ "$enabled" != yes ] || umpire no || fail "$(answered)"
-remove || fail "the container $container could not be removed"
-"""
-)
+_REMOVED = 'remove || fail "the container $container could not be removed"\n'
+_OFF = '[ "$enabled" != yes ] || umpire no || fail "$(answered)"\n' + _REMOVED
 
-DISABLED = (
-    _CONTAINER
-    + _GONE_IF_STOPPED
-    + _REGISTERED
-    + r"""
-[ "$enabled" != yes ] || umpire no || fail "$(answered)"
-remove || fail "the container $container could not be removed"
-"""
-)
+ABSENT = _CONTAINER + _GONE_IF_STOPPED + "await_dome\nrow\n" + _OFF
+
+DISABLED = _CONTAINER + _GONE_IF_STOPPED + _REGISTERED + _OFF
 
 # Dome deletes the folder of a project only together with its row.
 DELETED = (
     _CONTAINER
     + _GONE_IF_STOPPED
     + _REGISTERED
+    + _REMOVED
     + r"""
-remove || fail "the container $container could not be removed"
 dome DELETE "/projects/$project/"
 case $code in 204|404) ;; *) fail "$(answered)";; esac
 [ ! -e "$data" ] || fail "Dome deleted the project $project, and $data is still there"

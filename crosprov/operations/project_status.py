@@ -11,21 +11,43 @@ from crosprov.operations.note import Commands
 from crosprov.operations.operation import operation
 from crosprov.operations.project_wish import State, Wish, dome_state, umpire_state
 
+DEFAULT_SHARED = "/cros_docker"  # what Dome takes that is told no shared folder
+
 
 @operation
 def tell_projects(wishes: Sequence[Wish], /, *, dome: Dome) -> Commands:
     """Say in the host's status how each project is; nothing is changed."""
-    rows = dome_state(dome)
-    others = [name for name in rows.rows if name not in {wish.name for wish in wishes}]
+    rows = dome_state(dome).rows
+    others = {name: row for name, row in rows.items() if name not in {w.name for w in wishes}}
     if others:
         effects().notices.append(
             f"Dome has projects that the inventory does not name: {', '.join(others)}; "
-            "they stay as they are"
+            + _fate([name for name, row in others.items() if row.enabled], dome)
         )
     for wish in wishes:
         if wish.state is State.ENABLED:
             _tell(wish, umpire_state(dome, wish))
+        elif wish.state is State.DISABLED:
+            status = umpire_state(dome, wish).status
+            effects().about[f"Umpire {wish.name}"] = status or "disabled"
     yield from ()
+
+
+def _fate(enabled: Sequence[str], dome: Dome) -> str:
+    """Say what becomes of enabled projects that crosprov leaves alone.
+
+    `run` has Dome's `restart_old_umpire` make Umpires of another version anew, and tells it
+    nothing of the shared folder (do_prepare_dome of setup/cros_docker.sh, June 2023).
+    """
+    if not enabled or dome.image not in effects().images:
+        return "they stay as they are"
+    names = ", ".join(enabled)
+    if dome.shared_dir == DEFAULT_SHARED:
+        return f"name them, or {names} may go on from the image of before"
+    return (
+        f"name them, or the deployment script may make the Umpires of {names} anew with data in "
+        f"{DEFAULT_SHARED} in place of {dome.shared_dir}"
+    )
 
 
 def _tell(wish: Wish, seen: UmpireState) -> None:

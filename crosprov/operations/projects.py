@@ -12,10 +12,10 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from crosprov.errors import PlanError
 from crosprov.facts.dome import DomeState
 from crosprov.facts.umpire import UmpireState
 from crosprov.inventory.factory import UMPIRE_OFFSETS
+from crosprov.operations.docker_daemon import need_docker
 from crosprov.operations.dome_requests import PROJECT_TIME, Dome, functions
 from crosprov.operations.effects import effects
 from crosprov.operations.note import Commands, Note, Noted
@@ -59,12 +59,8 @@ def project(wish: Wish, /, *, dome: Dome) -> Commands:
     """
     seen = umpire_state(dome, wish)  # first: others ask Dome, and so all is asked at once
     rows = dome_state(dome)
-    if seen.docker != "ok" and not effects().starts_docker:
-        raise PlanError(
-            f"the project {wish.name} needs Docker, which does not answer on the host",
-            hint="give the host the role docker, or look at `systemctl status docker`",
-        )
-    unknown = _unknown(rows, seen)
+    known = need_docker(seen.docker, f"the project {wish.name} runs in a container")
+    unknown = _unknown(rows) if known else ("what Docker has on the host",)
     found = _compare(dome, wish, rows, seen)
     if not (unknown and _matters(wish, seen)) and not (found.before or found.after):
         return
@@ -101,9 +97,7 @@ def _overlap(base: int, port: int | None) -> bool:
     return port is not None and abs(base - port) <= max(UMPIRE_OFFSETS)
 
 
-def _unknown(rows: DomeState, seen: UmpireState) -> tuple[str, ...]:
-    if seen.docker != "ok":
-        return ("what Docker has on the host",)
+def _unknown(rows: DomeState) -> tuple[str, ...]:
     return () if rows.known else ("what Dome knows: it does not answer yet",)
 
 

@@ -49,7 +49,7 @@ def resource_bundle(wish: Wish, bundle: Bundle, /, *, dome: Dome) -> Commands:
     be read or is empty, and for a name that cannot stand in a path of Dome.
     """
     size, sha256 = _measured(bundle)
-    record = f"{state_dir()}/bundles/{wish.name}-{sha256}"
+    record = _record(wish.name, sha256)
     recorded = _recorded(record)
     is_known = known(dome, wish)
     config = umpire_state(dome, wish).config or {}
@@ -73,6 +73,20 @@ def resource_bundle(wish: Wish, bundle: Bundle, /, *, dome: Dome) -> Commands:
     yield Noted(f"mkdir -p {folder} && rm -f {place} && ( umask 077; : > {place} )", note)
     yield LocalFile(bundle.path, size, sha256, file)
     yield StringCommand(script)
+
+
+def unsent(project: str, bundle: Bundle) -> int:
+    """Give how many bytes of a bundle the host did not take in yet: all of them, or none.
+
+    Raises PlanError as `resource_bundle` does.
+    """
+    size, sha256 = _measured(bundle)
+    whole = "\n" in _recorded(_record(project, sha256))  # the payloads are written last
+    return 0 if whole else size
+
+
+def _record(project: str, sha256: str) -> str:
+    return f"{state_dir()}/bundles/{project}-{sha256}"
 
 
 def _measured(bundle: Bundle) -> tuple[int, str]:

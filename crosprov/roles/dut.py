@@ -21,9 +21,11 @@ from crosprov.inventory.fields import (
     Sha256,
     refusal,
 )
+from crosprov.inventory.findings import suggest
 from crosprov.inventory.section import Section
 from crosprov.lsb_release import FACTORY, OVERRIDE
-from crosprov.roles.role import RoleSettings
+from crosprov.roles import factory_server
+from crosprov.roles.role import Objection, RoleSettings
 
 # Where a DUT can be written to without giving up the verification of its root.
 WRITABLE = ("/mnt/stateful_partition", "/usr/local", "/var", "/home/chronos", "/tmp")
@@ -226,6 +228,25 @@ class Settings(RoleSettings):
                 "take label out: the build's own label is used for the update",
             )
         return self
+
+    def objections(self, roles: Mapping[str, Mapping[str, RoleSettings]]) -> tuple[Objection, ...]:
+        """Object to a project that its factory server does not have."""
+        if self.factory is None:
+            return ()
+        server = roles.get(self.factory.server, {}).get("factory_server")
+        if not isinstance(server, factory_server.Settings):
+            return ()
+        has = [name for name, project in server.projects.items() if not project.absent]
+        if self.factory.project in has:
+            return ()
+        return (
+            Objection(
+                "factory.project",
+                f"names the project {self.factory.project}, which {self.factory.server} "
+                "does not have",
+                suggest(self.factory.project, has) or f"its projects: {', '.join(has) or 'none'}",
+            ),
+        )
 
     def wanted_label(self) -> str | None:
         """Return the build that it shall run, as a label of the dev server."""

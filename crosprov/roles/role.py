@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,6 +26,15 @@ class Claim:
     port: int
     field: str
     what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Say what does not fit the roles of other hosts, and which field says so."""
+
+    field: str
+    message: str
+    hint: str | None = None
 
 
 class RoleSettings(Section):
@@ -52,6 +62,13 @@ class RoleSettings(Section):
 
     def probes(self, address: str) -> tuple[Probe, ...]:
         """Return the questions that a ready host answers."""
+        return ()
+
+    def objections(self, roles: Mapping[str, Mapping[str, RoleSettings]]) -> tuple[Objection, ...]:
+        """Return what does not fit the roles, by their names, of the hosts that it names.
+
+        A host that is not there, or does not play the role it is named for, is told elsewhere.
+        """
         return ()
 
     def ports(self) -> dict[int, str]:

@@ -17,7 +17,7 @@ import pytest
 from crosprov.chromiumos.options import command_line
 from crosprov.chromiumos.usage import parse_usage
 from tests.chromiumos.checkouts import checkout
-from tests.lab.labs import until
+from tests.support.waiting import until
 
 
 def program(root: Path) -> list[str]:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from crosprov.devserver.assembly import assemble
 from crosprov.devserver.failures import Refused
 from crosprov.devserver.options import Options
 from crosprov.devserver.stores import Store, open_store
+from tests.support.waiting import until
 
 BUILD = "eve-release/R120-15662.0.0"
 PAYLOAD = bytes(range(256)) * 40
@@ -195,17 +195,9 @@ def running(folder: Path, *options: str) -> Iterator[Running]:
     (folder / "port").unlink(missing_ok=True)
     process = subprocess.Popen(command)
     try:
-        wait_until(lambda: (folder / "port").exists() or process.poll() is not None)
+        until(lambda: (folder / "port").exists() or process.poll() is not None)
         assert process.poll() is None
         yield Running(int((folder / "port").read_text()), folder, process)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-
-
-def wait_until(holds: Any, within: float = 60) -> None:
-    """Wait until a condition holds, with a bound."""
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.01)

@@ -7,9 +7,8 @@ import json
 import os
 import subprocess
 import tarfile
-import time
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -116,11 +115,3 @@ def visible(static: Path) -> dict[str, bytes]:
 def wants(*artifacts: str, source: str = SOURCE, files: tuple[str, ...] = ()) -> Request:
     """Ask for artifacts and files of a build."""
     return Request(source, artifacts, files)
-
-
-def eventually(holds: Callable[[], bool], within: float = 20.0) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)

@@ -19,8 +19,8 @@ from tests.devserver.asking import (
     ask,
     ask_all,
     fill,
-    wait_until,
 )
+from tests.support.waiting import until
 
 URL = f"gs://chromeos-image-archive/{BUILD}"
 SUITES = "{'bvt': ['server/site_tests/login/control', 'server/gone/control'], 'empty': []}"
@@ -223,7 +223,7 @@ def test_a_build_is_staged_and_served(app: Starlette, root: Path, source: Path) 
 def test_staging_in_the_background_answers_at_once(app: Starlette, source: Path, word: str) -> None:
     query = f"local_path={source}&files=blah.bin"
     assert ask(app, f"/stage?{query}&async={word}").body == b"Success"
-    wait_until(lambda: ask(app, f"/is_staged?{query}").body == b"True")
+    until(lambda: ask(app, f"/is_staged?{query}").body == b"True")
     assert json.loads(ask(app, f"/stage_state?{query}").body)["failure"] is None
 
 

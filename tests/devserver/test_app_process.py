@@ -22,8 +22,8 @@ from tests.devserver.asking import (
     exchange,
     fill,
     running,
-    wait_until,
 )
+from tests.support.waiting import until
 
 LARGE = 32 * 1024 * 1024
 ENDLESS = 1 << 40  # more than the buffers between two processes hold; nothing of it is on the disk
@@ -94,13 +94,13 @@ def test_clients_that_leave_or_dawdle_disturb_nobody(server: Running) -> None:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()
     assert len(server.ask("/static/large").body) == LARGE
-    wait_until(lambda: server.log.count("cut off") >= len(leaving))
+    until(lambda: server.log.count("cut off") >= len(leaving))
     files = Path(f"/proc/{server.process.pid}/fd")
     for client in slow:
         assert _rest_of(client, LARGE - 1000)
     for client in (*idle, *slow):
         client.close()
-    wait_until(lambda: not _open(files, "static/large"))
+    until(lambda: not _open(files, "static/large"))
     assert "Traceback" not in server.log
 
 
@@ -137,7 +137,7 @@ def test_a_file_that_shrinks_cuts_the_answer(server: Running) -> None:
             assert len(_rest(client)) < ENDLESS
         except ConnectionResetError:
             pass  # also a way to say that not all has come
-    wait_until(lambda: "GET /static/shrinking 200 cut off" in server.log)
+    until(lambda: "GET /static/shrinking 200 cut off" in server.log)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ import pytest
 from crosprov.devserver import bucket
 from crosprov.devserver.failures import Refused
 from crosprov.devserver.staging import Stager
-from tests.devserver.depot import BUCKET, PAYLOAD, eventually, stager_of, visible, wants
+from tests.devserver.depot import BUCKET, PAYLOAD, stager_of, visible, wants
 from tests.support.bucket import BucketServer, Rule, bucket_server
+from tests.support.waiting import until
 
 BUILDS = [f"eve-release/R{number}-1.0.0" for number in range(1, 6)]
 
@@ -89,7 +90,7 @@ def test_a_build_that_is_being_staged_is_kept(server: BucketServer, static: Path
         stage(stager, BUILDS[2])
         assert names(stager) == {BUILDS[0], BUILDS[2]}
         gate.release()
-        eventually(lambda: stager.is_staged(request))
+        until(lambda: stager.is_staged(request))
 
 
 def test_a_pinned_build_is_kept(server: BucketServer, static: Path) -> None:

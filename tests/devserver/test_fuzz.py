@@ -24,8 +24,8 @@ from tests.devserver.asking import (
     ask_all,
     fill,
     running,
-    wait_until,
 )
+from tests.support.waiting import until
 
 AT_ONCE = 50  # questions of one example
 
@@ -158,5 +158,5 @@ def test_any_bytes_are_answered_or_the_connection_ends(server: Running, sent: by
 
 def test_the_server_is_well_afterwards(server: Running) -> None:
     assert server.ask("/check_health").status == 200
-    wait_until(lambda: "check_health 200" in server.log)
+    until(lambda: "check_health 200" in server.log)
     assert "Traceback" not in server.log

@@ -26,7 +26,6 @@ from tests.devserver.depot import (
     CONTENT,
     PAYLOAD,
     SOURCE,
-    eventually,
     fill,
     stager_of,
     tar_of,
@@ -35,6 +34,7 @@ from tests.devserver.depot import (
     zip_of,
 )
 from tests.support.bucket import BucketServer, Rule, bucket_server
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_nothing_is_downloaded_again_until_a_file_is_missing_or_cut(
 def test_related_artifacts_follow_in_the_background(server: BucketServer, static: Path) -> None:
     with stager_of(static, server.endpoint) as stager:
         stager.stage(wants("test_suites"))
-        eventually(lambda: stager.is_staged(wants("control_files", "autotest_packages")))
+        until(lambda: stager.is_staged(wants("control_files", "autotest_packages")))
 
 
 def test_a_related_artifact_that_is_not_there_harms_nothing(
@@ -132,7 +132,7 @@ def test_a_related_artifact_that_is_not_there_harms_nothing(
     server.delete(BUCKET, f"{BUILD}/autotest_packages.tar")
     with stager_of(static, server.endpoint) as stager:
         stager.stage(wants("test_suites"))
-        eventually(lambda: stager.is_staged(wants("control_files")))
+        until(lambda: stager.is_staged(wants("control_files")))
         stager.stage(wants("test_suites"))
         assert stager.is_staged(wants("test_suites", "control_files"))
         assert f"{BUILD}/autotest/test_suites/control.bvt" in visible(static)
@@ -241,7 +241,7 @@ def test_an_artifact_that_arrives_while_it_is_waited_for_is_staged(
         asked.wait()
         assert not stager.is_staged(wants("stateful"))
         server.put(BUCKET, f"{BUILD}/stateful.tgz", b"late")
-        eventually(lambda: stager.is_staged(wants("stateful")))
+        until(lambda: stager.is_staged(wants("stateful")))
 
 
 def test_an_object_that_is_replaced_in_the_middle_is_noticed(
@@ -355,6 +355,7 @@ KILLED_WHILE_INSTALLING = """
 import os, signal, sys
 from tests.devserver.depot import stager_of, wants
 from pathlib import Path
+from tests.support.waiting import until
 replace, moved = os.replace, []
 def replace_and_die(source, place):
     replace(source, place)
@@ -416,7 +417,7 @@ def test_close_ends_what_is_under_way(server: BucketServer, static: Path) -> Non
     server.fail(Rule(path="slow.bin$", query="alt=media", rate=100_000))
     with stager_of(static, server.endpoint) as stager, ThreadPoolExecutor(1) as client:
         asked = client.submit(stager.stage, wants(files=("slow.bin",)))
-        eventually(lambda: stager.state(wants(files=("slow.bin",))).done > 0)
+        until(lambda: stager.state(wants(files=("slow.bin",))).done > 0)
         stager.close()
         with pytest.raises(Refused, match="stopping"):
             asked.result(20)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.devserver.asking import Reply, running, wait_until
+from tests.devserver.asking import Reply, running
 from tests.devserver.depot import (
     BUCKET,
     BUILD,
@@ -23,6 +23,7 @@ from tests.devserver.depot import (
     visible,
 )
 from tests.support.bucket import BucketServer, Rule, bucket_server
+from tests.support.waiting import until
 
 CLIENTS = 50
 STAGE = f"/stage?archive_url={SOURCE}&artifacts=full_payload,stateful"
@@ -52,7 +53,7 @@ def test_fifty_clients_that_stage_one_build_cause_one_download(
         answers = [clients.submit(ask, number) for number in range(CLIENTS)]
         gate.wait()
         # The payload is held up until every client has asked: none comes late by luck.
-        wait_until(lambda: staging(server.ask("/check_health")) == CLIENTS)
+        until(lambda: staging(server.ask("/check_health")) == CLIENTS)
         gate.release()
         assert {(answer.result().status, answer.result().body) for answer in answers} == {
             (200, b"Success")

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,6 +21,7 @@ from crosprov.devserver.website import described
 from crosprov.devserver.websources import WebSources
 from tests.devserver.depot import BUCKET, BUILD, CONTENT, PAYLOAD, fill, stager_of, visible, wants
 from tests.support.bucket import BucketServer, Rule, bucket_server
+from tests.support.serving import serving
 
 
 @pytest.fixture
@@ -197,14 +197,8 @@ class Odd(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def odd() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Odd) as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{running.server_port}"
-        finally:
-            running.shutdown()
-            thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Odd)) as running:
+        yield f"http://127.0.0.1:{running.server_port}"
 
 
 @pytest.mark.parametrize("manner", ["plain", "moved", "nohead"])

@@ -18,6 +18,7 @@ from crosprov.secrets import vault
 from crosprov.transport.base import SshTarget, Transport
 from crosprov.transport.local import LocalTransport
 from tests.execution.labor import lab_of, plan_of, shell
+from tests.support.serving import serving
 
 
 def connect(target: SshTarget) -> Transport:
@@ -99,19 +100,12 @@ def test_a_gate_opens_on_the_answer_and_not_before(
     tmp_path: Path, refusals: int, opens: bool
 ) -> None:
     Answer.refusals = refusals
-    server = HTTPServer(("127.0.0.1", 0), Answer)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(HTTPServer(("127.0.0.1", 0), Answer)) as server:
         gate = (Readiness(port=server.server_port, path="/check_health"),)
         report, events = applied(
             plan_of(tmp_path / "1", host="dev1", readiness=gate),
             plan_of(tmp_path / "2", shell("x", "true"), host="dut1", needs=("dev1",)),
         )
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
     assert any(isinstance(e, ChangeStarted) for e in events) is opens
     if not opens:
         assert outcomes(report) == {"dev1": Outcome.FAILED, "dut1": Outcome.BLOCKED}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from crosprov import locks
 from crosprov.errors import CrosprovError, HostBusy, HostError, HostSilent, UsageError
 from crosprov.factory import archive
 from crosprov.factory.backup import back_up
@@ -185,6 +186,25 @@ def test_a_file_is_never_overwritten(server: Server, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="exists already"):
         back_up(server.place(), out)
     assert out.read_text() == "precious"
+
+
+def test_two_backups_to_one_file_leave_each_other_alone(server: Server, tmp_path: Path) -> None:
+    out, part = tmp_path / "backup.tar", tmp_path / "backup.tar.part"
+    with locks.locked(part):
+        part.write_text("of the first")
+        with pytest.raises(UsageError, match="is being written by another backup"):
+            back_up(server.place(), out)
+        assert part.read_text() == "of the first"
+    back_up(server.place(), out)  # what a backup that was killed has left is no backup
+    assert archive.check(out).host == "factory1" and not part.exists()
+
+
+def test_a_part_that_is_a_link_is_not_followed(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "backup.tar.part").symlink_to("precious")
+    with pytest.raises(CrosprovError, match=r"backup\.tar\.part cannot be written"):
+        back_up(server.place(), tmp_path / "backup.tar")
+    assert (tmp_path / "precious").read_text() == "precious"
 
 
 def test_a_connection_that_ends_leaves_nothing_and_the_next_backup_works(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import socket
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +13,15 @@ from typing import Any, Literal
 import pytest
 
 from crosprov.factory.preflight import Claimed, Intent, Verdict, judge, version_of
-from crosprov.facts.factory_host import Clock, FactoryHostFact, FactoryHostState, Place
+from crosprov.facts.factory_host import Clock, FactoryHostFact, FactoryHostState, FileSystem
 
 GB = 10**9
 SOUND = FactoryHostState(
     memory=33 * GB,
     places={
-        "/cros_docker": Place("2049", 5000 * GB, 3000 * GB),
-        "/var/lib/docker": Place("2049", 5000 * GB, 3000 * GB),
-        "/opt/cros_docker": Place("2050", 50 * GB, 20 * GB),
+        "/cros_docker": FileSystem("2049", 5000 * GB, 3000 * GB),
+        "/var/lib/docker": FileSystem("2049", 5000 * GB, 3000 * GB),
+        "/opt/cros_docker": FileSystem("2050", 50 * GB, 20 * GB),
     },
     table="gpt",
     clock=Clock.SYNCHRONISED,
@@ -38,7 +40,7 @@ INTENT = Intent(
     ),
     own=frozenset({"dome_nginx", "umpire_eve"}),
 )
-ONE_DISK = {path: Place("2049", 300 * GB, 2 * GB) for path in SOUND.places}
+ONE_DISK = {path: FileSystem("2049", 300 * GB, 2 * GB) for path in SOUND.places}
 
 
 def test_a_sound_host_gets_not_a_word() -> None:
@@ -54,10 +56,10 @@ PROBLEMS: list[tuple[dict[str, Any], list[str]]] = [
     ({"memory": 15 * GB // 10}, ["has 1.5 GB of memory, and a factory server needs 2 GB"]),
     ({"memory": 19 * GB // 10}, []),  # 2 GB, without what firmware and kernel keep
     ({"memory": 0}, []),  # not known
-    ({"places": {"/cros_docker": Place("1", 100 * GB, 90 * GB)}},
+    ({"places": {"/cros_docker": FileSystem("1", 100 * GB, 90 * GB)}},
      ["has 100 GB of storage, and a factory server needs 256 GB"]),
-    ({"places": {"/cros_docker": Place("1", 200 * GB, 90 * GB),
-                 "/var/lib/docker": Place("2", 100 * GB, 90 * GB)}}, []),
+    ({"places": {"/cros_docker": FileSystem("1", 200 * GB, 90 * GB),
+                 "/var/lib/docker": FileSystem("2", 100 * GB, 90 * GB)}}, []),
     ({"server": "1.9.1", "oldest_api": ""}, ["Docker is 1.9.1, and .* needs 1.10.3 or newer"]),
     ({"server": "1.10.3", "oldest_api": ""}, []),
     ({"server": "26.1.5+dfsg1", "oldest_api": "1.24"}, ["speaks API 1.24 and newer"]),
@@ -79,6 +81,25 @@ PROBLEMS: list[tuple[dict[str, Any], list[str]]] = [
 ]  # fmt: skip
 
 
+TFTP = Claimed(69, "TFTP", "factory_server.tftp", udp_of="dome_tftp")
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        ({"programs": {69: "apache2"}}, []),
+        ({"datagrams": {69: "in.tftpd"}}, ["port 69 of TFTP is taken by in.tftpd"]),
+        ({"datagrams": {69: ""}}, ["port 69 of TFTP is taken by another program"]),
+        ({"datagrams": {69: "dnsmasq"}, "running": frozenset({"dome_tftp"})}, []),
+    ],
+)
+def test_a_port_of_udp_is_of_the_container_that_has_its_host_s_network(
+    harm: dict[str, Any], says: list[str]
+) -> None:
+    verdict = judge(replace(INTENT, ports=(TFTP,)), replace(SOUND, **harm))
+    assert [text for text, _ in verdict.problems] == says
+
+
 @pytest.mark.parametrize(("harm", "says"), PROBLEMS)
 def test_what_stands_in_the_way_is_said_at_once(harm: dict[str, Any], says: list[str]) -> None:
     verdict = judge(INTENT, replace(SOUND, **harm))
@@ -93,8 +114,8 @@ def test_macos_is_told_where_its_data_would_be() -> None:
     assert "$HOME/cros_docker" in hint
 
 
-SMALL = {"memory": GB, "places": {"/cros_docker": Place("1", 20 * GB, 9 * GB)}}
-MIDDLE = {"memory": 8 * GB, "places": {"/cros_docker": Place("1", 500 * GB, 400 * GB)}}
+SMALL = {"memory": GB, "places": {"/cros_docker": FileSystem("1", 20 * GB, 9 * GB)}}
+MIDDLE = {"memory": 8 * GB, "places": {"/cros_docker": FileSystem("1", 500 * GB, 400 * GB)}}
 
 
 @pytest.mark.parametrize(
@@ -132,7 +153,7 @@ def test_the_profile_says_how_much_is_enough(
         ({"clock": Clock.UNKNOWN}, ""),
         ({"localtime": "missing"}, "has no time zone"),
         ({"localtime": "directory"}, "/etc/localtime is a folder"),
-        ({"places": {"/cros_docker": Place("1", 500 * GB, GB // 2)}},
+        ({"places": {"/cros_docker": FileSystem("1", 500 * GB, GB // 2)}},
          "less than 1 GB is free for /cros_docker"),
     ],
 )  # fmt: skip
@@ -156,7 +177,7 @@ def test_what_is_worth_knowing_is_said(harm: dict[str, Any], says: str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_loaded_must_have_room(
-    loads: dict[str, int], places: dict[str, Place], says: str
+    loads: dict[str, int], places: dict[str, FileSystem], says: str
 ) -> None:
     verdict = judge(replace(INTENT, loads=loads), replace(SOUND, places=places))
     assert [text for text, _ in verdict.problems if says in text] == (
@@ -185,6 +206,8 @@ localtime missing
 listens 0.0.0.0:8000 users:(("docker-proxy",pid=812,fd=7))
 listens *:8080 users:(("apache2",pid=9,fd=4),("apache2",pid=10,fd=4))
 listens [::]:9000 
+hears 0.0.0.0:69 users:(("dnsmasq",pid=7,fd=4))
+hears [::]:69 users:(("dnsmasq",pid=7,fd=6))
 docker ok
 server 20.10.24+dfsg1
 oldest_api 1.12
@@ -201,8 +224,8 @@ def test_a_recorded_answer_is_understood() -> None:
         machine="x86_64",
         memory=16_700_000_000,
         places={
-            "/cros_docker": Place("2049", 984_200_000_000, 500_000_000_000),
-            "/var/lib/a folder": Place("2050", 50_000_000_000, 12_000_000_000),
+            "/cros_docker": FileSystem("2049", 984_200_000_000, 500_000_000_000),
+            "/var/lib/a folder": FileSystem("2050", 50_000_000_000, 12_000_000_000),
         },
         table="dos",
         clock=Clock.WRONG,
@@ -211,6 +234,8 @@ def test_a_recorded_answer_is_understood() -> None:
         server="20.10.24+dfsg1",
         oldest_api="1.12",
         programs={8000: "docker-proxy", 8080: "apache2", 9000: ""},
+        datagrams={69: "dnsmasq"},
+        running=frozenset({"dome_nginx", "umpire_eve", "quiet"}),
         containers={
             8000: "dome_nginx", 8080: "umpire_eve", 8082: "umpire_eve", 8083: "umpire_eve",
             8084: "umpire_eve",
@@ -249,3 +274,13 @@ def test_the_question_is_answered_by_a_real_system(tmp_path: Path, shell: str) -
     assert first.memory > 0
     assert first.places[place].size == second.places[place].size > 0
     assert set(first.programs) <= {8000, 8080}
+
+
+@pytest.mark.skipif(shutil.which("ss") is None, reason="needs ss")
+def test_a_port_of_udp_is_seen_on_a_real_system() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        command = FactoryHostFact().command("/", ["/"], [8000], [port])
+        answer = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+    assert set(FactoryHostFact().process(answer.stdout.splitlines()).datagrams) == {port}

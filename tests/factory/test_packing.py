@@ -19,6 +19,7 @@ from crosprov.factory.packing import Packer
 from crosprov.factory.release import release
 from tests.factory.releases import TARBALL, VERSION, packed, script, tar
 from tests.support.bucket import BucketServer, Rule, bucket_server
+from tests.support.serving import serving
 
 IMAGE = packed()["xz"]
 QUICK = Patience(silence=5.0, pauses=(0.0, 0.0))
@@ -188,16 +189,10 @@ def portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Elsewhere]]:
     class Handler(_Elsewhere):
         """Keep the addresses of this test."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Handler.page = f"http://localhost:{server.server_address[1]}/login"
-        Handler.site = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield Handler
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+        Handler.page = f"http://localhost:{server.server_port}/login"
+        Handler.site = f"http://127.0.0.1:{server.server_port}"
+        yield Handler
 
 
 @pytest.mark.parametrize(

@@ -151,11 +151,16 @@ def factory_lab(folder: Path) -> Iterator[FactoryLab]:
         yield FactoryLab(lab)
 
 
-def bundle(lab: Lab, base: Path, name: str, timestamp: str, githash: str) -> None:
+def bundle(
+    lab: Lab, base: Path, name: str, timestamp: str, githash: str,
+    umpire_version: int = image.UMPIRE_VERSION,
+) -> None:  # fmt: skip
     """Make the bundle of a release, beside the inventory."""
     release = lab.folder / f"release-{timestamp}"
     release.mkdir()
-    tarball = image.build(release, base, timestamp=timestamp, githash=githash)
+    tarball = image.build(
+        release, base, timestamp=timestamp, githash=githash, umpire_version=umpire_version
+    )
     (release / "cros_docker.sh").write_bytes(script(timestamp, githash))
     done = lab.program(
         "factory", "bundle", str(lab.inventory), "--script", str(release / "cros_docker.sh"),

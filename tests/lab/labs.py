@@ -9,8 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -21,6 +20,7 @@ import pytest
 from crosprov.inventory.load import load_lab
 from crosprov.twin import TwinLab, why_not
 from crosprov.twinning import twin_lab
+from tests.support.waiting import until
 
 REPOSITORY = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).with_name("crosprov")
@@ -263,15 +263,6 @@ def run(
         env={**os.environ, **(env or {})},
         timeout=timeout,
     )
-
-
-def until(happened: Callable[[], object], *, within: float = 60, every: float = 0.05) -> None:
-    """Wait until something is true; raises TimeoutError when it never becomes so."""
-    deadline = time.monotonic() + within
-    while not happened():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"nothing happened within {within:g} s")
-        time.sleep(every)
 
 
 def told(done: subprocess.CompletedProcess[str]) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.chromiumos.checkouts import checkout
-from tests.lab.labs import Lab, booted, differences, told, until
+from tests.lab.labs import Lab, booted, differences, told
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.labs import Lab, Started, booted, told, until
+from tests.lab.labs import Lab, Started, booted, told
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 

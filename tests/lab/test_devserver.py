@@ -12,9 +12,10 @@ import pytest
 
 from crosprov.twin.payload import APPID, Build, write_build
 from tests.devserver.depot import key_file
-from tests.lab.labs import Lab, booted, told, until
+from tests.lab.labs import Lab, booted, told
 from tests.support.bucket import BucketServer, bucket_server
 from tests.support.bucket.server import seed
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from tests.devserver.depot import key_file
-from tests.lab.labs import Lab, booted, told, until
+from tests.lab.labs import Lab, booted, told
 from tests.mirror.overlays import write_tree
 from tests.mirror.publishing import NAME, archive
 from tests.support.bucket import BucketServer, bucket_server
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.labs import Lab, Process, booted, run, told, until
+from tests.lab.labs import Lab, Process, booted, run, told
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 

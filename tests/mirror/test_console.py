@@ -29,6 +29,7 @@ from crosprov.mirror.holding import held, incoming_of
 from tests.mirror.overlays import write_tree
 from tests.mirror.publishing import archive
 from tests.support.bucket import BucketServer, bucket_server
+from tests.support.serving import serving
 
 FILES = {"foo-1.tar.xz": b"foo" * 9999, "foo-1.patch": b"patch"}
 
@@ -381,15 +382,11 @@ class Slow(BaseHTTPRequestHandler):
 def slow_server() -> Iterator[ThreadingHTTPServer]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
     server.begun, server.over = threading.Event(), threading.Event()  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.over.set()  # type: ignore[attr-defined]
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(server):
+        try:
+            yield server
+        finally:
+            server.over.set()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

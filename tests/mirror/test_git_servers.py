@@ -6,7 +6,6 @@ import os
 import shutil
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from crosprov.mirror.checkouts import bring
 from crosprov.mirror.model import Fault
 from tests.mirror.overlays import write_tree
+from tests.support.serving import serving
 from tests.support.sshd import MISSING, installed, sshd
 
 GIT = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com"]
@@ -99,14 +99,8 @@ def address(tmp_path: Path, tree: Path) -> Iterator[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with serving(server):
         yield f"https://127.0.0.1:{server.server_port}/tree"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_a_tree_comes_over_https(

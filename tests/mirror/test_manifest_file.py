@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.server
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from crosprov.mirror.model import Fault
 from crosprov.mirror.origins import AtAddress, InFolder, OnMirror, Origin, Upstream
 from tests.mirror.publishing import bucket_mirror, store_of
 from tests.support.bucket import Rule, bucket_server
+from tests.support.serving import serving
 
 CONTENTS = {"foo-1.tar.xz": b"one", "foo-2.tar.xz": b"two" * 9, "extra%2F@1.mod": b"mod"}
 
@@ -159,14 +159,8 @@ def _serving(answers: dict[str, tuple[int, bytes]]) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 def _from_http(

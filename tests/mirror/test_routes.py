@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +13,7 @@ from urllib3 import Timeout
 from urllib3.exceptions import LocationValueError
 
 from crosprov.mirror.routes import Routes
+from tests.support.serving import serving
 
 _TIMEOUT = Timeout(connect=5.0, read=5.0)
 
@@ -50,12 +50,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[_Seen]:
-    with _Seen() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with serving(_Seen()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,6 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from crosprov.mirror.sync import sync
 from crosprov.mirror.web import Patience
 from tests.mirror.syncing import QUICK, World, content, needs_of, only, world
 from tests.support.bucket import Rule
+from tests.support.serving import serving
 
 __all__ = ["world"]
 
@@ -116,14 +116,8 @@ class _Redirection(BaseHTTPRequestHandler):
 def redirecting(page: str) -> Iterator[str]:
     """Run an upstream that leads to another page, and give its address."""
     handler = type("Redirection", (_Redirection,), {"page": page})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 def test_a_redirection_to_a_web_page_is_no_file(world: World) -> None:
@@ -310,6 +304,7 @@ from pathlib import Path
 from tests.mirror.syncing import QUICK, archive_of, content, need_of, needs_of
 from crosprov.mirror.folder import Folder
 from crosprov.mirror.sync import Options, sync
+from tests.support.serving import serving
 folder, upstream, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 needs = needs_of(*(need_of(archive_of(f"foo-{n}.tar", content(5000 + n * 9000, n)))
                    for n in range(count)))

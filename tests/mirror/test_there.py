@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from crosprov.cli.app import run as crosprov
 from crosprov.mirror.folder import INCOMING
 from tests.mirror.overlays import write_tree
 from tests.mirror.publishing import NAME, archive
+from tests.support.serving import serving
 from tests.support.sshd import MISSING, Sshd, installed, sshd
 
 WORD = "s3cret"
@@ -43,7 +43,7 @@ class Site:
 
 
 @contextmanager
-def serving(site: Site) -> Iterator[Site]:
+def shown(site: Site) -> Iterator[Site]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             status, content = site.answer(self.path, self.headers.get("Authorization", ""))
@@ -56,16 +56,9 @@ def serving(site: Site) -> Iterator[Site]:
         def log_message(self, *words: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    site.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+        site.port = server.server_port
         yield site
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +74,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 def site(tmp_path: Path) -> Iterator[Site]:
     for name in ("local", "inner"):
         (tmp_path / "stores" / name).mkdir(parents=True)
-    with serving(Site(tmp_path / "stores")) as running:
+    with shown(Site(tmp_path / "stores")) as running:
         yield running
 
 

@@ -21,6 +21,7 @@ from crosprov.mirror.report import Kind
 from crosprov.mirror.web import shown
 from tests.mirror.syncing import World, archive_of, content, only, owner, world
 from tests.support.bucket import Rule
+from tests.support.ports import free_port
 
 __all__ = ["world"]
 
@@ -34,9 +35,7 @@ def rsync(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         pytest.skip("there is no rsync here")
     folder = tmp_path / "module"
     (folder / "distfiles").mkdir(parents=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     config = tmp_path / "rsyncd.conf"
     config.write_text(
         f"use chroot = no\nuid = {os.getuid()}\ngid = {os.getgid()}\n[gentoo]\npath = {folder}\n"

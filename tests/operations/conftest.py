@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from tests.support.factory import Factory
 from tests.support.machine import Machine
+from tests.support.serving import serving
 
 STUBS = Path(__file__).parent / "stubs"
 
@@ -51,15 +51,8 @@ class _Answers(BaseHTTPRequestHandler):
 @pytest.fixture
 def web() -> Iterator[str]:
     """The address of a web server on the loopback."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), _Answers)) as server:
         yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture

@@ -71,12 +71,24 @@ def test_a_setting_is_made(
     assert machine.plan(setting(factory, key, on)).empty
 
 
-@pytest.mark.parametrize("status", ["exited", "running"])
-def test_its_container_is_made_anew(machine: Machine, factory: Factory, status: str) -> None:
+@pytest.mark.parametrize(
+    ("harm", "after"),
+    [
+        ("status", {"container": "running"}),
+        ("image", {"made anew": "its image changed"}),
+        ("volume", {"made anew": "it has another folder"}),
+    ],
+)
+def test_its_container_is_made_anew(
+    machine: Machine, factory: Factory, harm: str, after: dict[str, str]
+) -> None:
     factory.settings = {"tftpEnabled": True, "mcastEnabled": False, "versionCheckEnabled": False}
-    image = factory.image if status == "exited" else "sha256:old"
-    factory.containers["dome_tftp"] = Container([f"image {image}"], status)
-    machine.apply(setting(factory, TFTP, True))
+    image = "sha256:old" if harm == "image" else factory.image
+    volume = "/elsewhere/tftp:/var/tftp" if harm == "volume" else TFTP.volume(factory.dome)
+    status = "exited" if harm == "status" else "running"
+    factory.containers["dome_tftp"] = Container([f"image {image}", f"bind {volume}"], status)
+    (change,) = machine.apply(setting(factory, TFTP, True))
+    assert change.after == after
     assert factory.requests == ["docker rm dome_tftp", "PUT /config/0/"]
     assert factory.containers["dome_tftp"].status == "running"
     assert machine.plan(setting(factory, TFTP, True)).empty
@@ -115,6 +127,9 @@ def test_a_password_is_set_once_and_never_shown(machine: Machine, factory: Facto
     assert summary(plan) == ["~ password admin"]
     assert not any(word in plan.model_dump_json() for word in ("s3cret", KNOWN, "test0000"))
     machine.carry_out(plan)
+    assert "set_password" in (factory.folder / "seen").read_text()
+    assert "s3cret" not in (factory.folder / "seen").read_text()
+    assert "s3cret" not in "".join(map(repr, machine.events))
     assert verified(hash_of(factory), "s3cret 'of \"eve\n")
     assert machine.plan(wanted).empty
     left = {path.name for path in machine.state_dir.rglob("*dome-password*")}

@@ -21,10 +21,11 @@ from crosprov import derivation
 from crosprov.errors import HostSilent, PlanError
 from crosprov.inventory.lab import Host, Lab
 from crosprov.inventory.load import read_lab
-from crosprov.operations import overlord
+from crosprov.operations.certificates import certificates
 from crosprov.planning.plan import Shell
 from crosprov.roles import factory_server
 from tests.support.machine import Machine, summary
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="keys belong to root")
 
@@ -72,7 +73,7 @@ def folder(machine: Machine, made: Path) -> Path:
 
 
 def wish(folder: Path, *names: str) -> None:
-    overlord.certificates(str(folder), "factory1", names or NAMES, restarts=["overlord.container"])
+    certificates(str(folder), "factory1", names or NAMES, restarts=["overlord.container"])
 
 
 def test_a_certificate_is_made_once(machine: Machine) -> None:
@@ -275,13 +276,6 @@ def test_a_network_interface_that_is_not_there_is_refused(docker: Machine) -> No
         docker.plan(wanted(docker, more=", lan_interface: nosuch7"))
 
 
-def free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port: int = bound.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 def daemon(docker: Machine) -> Iterator[int]:
     """The stand-in's daemon, with the files that crosprov wrote for it; gives its port."""
@@ -335,6 +329,16 @@ def ask(config: Path, port: int, user: str, password: str) -> tuple[int, str]:
         web.close()
 
 
+def test_the_status_tells_whether_it_is_announced(docker: Machine, daemon: int) -> None:
+    more = f", lan_interface: {OWN}"
+    first = docker.plan(wanted(docker, daemon, more))
+    assert first.about[f"Overlord on {OWN}"] == "not announced: not there"
+    docker.carry_out(first)
+    plan = docker.plan(wanted(docker, daemon, more))
+    assert plan.empty
+    assert plan.about[f"Overlord on {OWN}"] == "announced"
+
+
 def test_a_daemon_that_asks_nobody_for_a_password_is_not_ready(
     docker: Machine,
 ) -> None:
@@ -347,7 +351,7 @@ def test_a_daemon_that_asks_nobody_for_a_password_is_not_ready(
 
 def test_another_password_restarts_it(docker: Machine, daemon: int) -> None:
     docker.apply(wanted(docker, daemon))
-    lab, host = read(docker, daemon, password="other")
+    lab, host = read(docker, daemon, password="hunter3")
     plan = docker.plan(lambda: apply(lab, host, host.settings(factory_server.Settings)))
     assert [line.rpartition("/")[2] for line in summary(plan)] == [
         "overlord.htpasswd", "ovl_password", "> container overlord",

@@ -10,12 +10,13 @@ import pytest
 from crosprov.errors import ChangeFailed, PlanError
 from crosprov.factory.preflight import Claimed, Intent
 from crosprov.operations import files
+from crosprov.operations.effects import effects
 from crosprov.operations.preflight import factory_host
 from tests.support.machine import Machine, summary
 
 ENGINE = Path(__file__).parent / "engine"
 CHECK = "> check Docker of the factory server"
-Load = Callable[[], tuple[str, int] | None]
+Load = Callable[[], dict[str, int]]
 
 
 @pytest.fixture
@@ -25,8 +26,9 @@ def host(machine: Machine) -> Machine:
     return machine
 
 
-def nothing() -> None:
-    """Load no image."""
+def nothing() -> dict[str, int]:
+    """Bring nothing."""
+    return {}
 
 
 def wanting(host: Machine, load: Load = nothing, port: int = 1) -> Callable[[], object]:
@@ -49,7 +51,7 @@ def test_free_space_and_clocks_make_no_plan_stale(host: Machine) -> None:
 def test_all_reasons_are_given_at_once(host: Machine) -> None:
     (host.stubs / "oldest").write_text("1.24\n")
 
-    def load() -> None:
+    def load() -> dict[str, int]:
         raise PlanError("the tarball is cut short", hint="fetch it again")
 
     with pytest.raises(PlanError, match=r"speaks API 1\.24 .*; the tarball is cut short") as caught:
@@ -60,7 +62,7 @@ def test_all_reasons_are_given_at_once(host: Machine) -> None:
 
 def test_an_image_that_has_no_room_is_refused(host: Machine) -> None:
     with pytest.raises(PlanError, match="are needed for what is to be loaded"):
-        host.plan(wanting(host, lambda: (str(host.root / "docker"), 10**15)))
+        host.plan(wanting(host, lambda: {str(host.root / "docker"): 10**15}))
 
 
 def test_a_port_in_use_is_refused_with_its_program(host: Machine, web: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from crosprov.errors import ChangeFailed
 from crosprov.operations import dome_requests
+from crosprov.operations.effects import effects
 from crosprov.operations.project_status import tell_projects
 from crosprov.operations.project_wish import State, Wish
 from crosprov.operations.projects import project, release
@@ -289,7 +290,9 @@ def test_a_disabled_project_keeps_its_data(
     assert change.destroys is None
     assert factory.containers == {}
     assert Path(factory.dome.data("eve")).is_dir()
-    assert machine.plan(wanted(factory, wish)).empty
+    plan = machine.plan(wanted(factory, wish))
+    assert plan.empty
+    assert plan.about == ({"Umpire eve": "disabled"} if state is State.DISABLED else {})
 
 
 def test_an_absent_project_is_not_made(machine: Machine, factory: Factory, eve: Wish) -> None:
@@ -324,3 +327,25 @@ def test_projects_of_others_are_only_mentioned(
     assert plan.notices == (
         "Dome has projects that the inventory does not name: kevin; they stay as they are",
     )
+
+
+@pytest.mark.parametrize(
+    ("shared", "says"),
+    [
+        ("/cros_docker", "kevin, link; name them, or kevin may go on from the image of before"),
+        ("", "make the Umpires of kevin anew with data in /cros_docker in place of"),
+    ],
+)
+def test_an_update_tells_what_becomes_of_projects_of_others(
+    machine: Machine, factory: Factory, shared: str, says: str
+) -> None:
+    enabled(factory, Wish("kevin", free_base()))
+    factory.rows["link"] = {"umpireEnabled": False, "umpirePort": None, "netbootBundle": None}
+    dome = replace(factory.dome, shared_dir=shared or factory.dome.shared_dir)
+
+    def deploy() -> None:
+        effects().images[dome.image] = "sha256:new"
+        tell_projects((), dome=dome)
+
+    (notice,) = machine.plan(deploy).notices
+    assert says in notice

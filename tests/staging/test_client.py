@@ -19,6 +19,7 @@ import pytest
 
 from crosprov import staging_client
 from crosprov.facts.staging import StagedFact
+from tests.support.serving import serving
 
 BUILD = "eve-release/R120-15662.0.0"
 URL = f"gs://bucket/{BUILD}"
@@ -65,7 +66,7 @@ class Fake:
 
 
 @contextmanager
-def serving(fake: Fake) -> Iterator[int]:
+def answering(fake: Fake) -> Iterator[int]:
     """Serve a fake dev server on the loopback; yield its port."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -79,15 +80,8 @@ def serving(fake: Fake) -> Iterator[int]:
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def run(verb: str, port: int, what: object) -> subprocess.CompletedProcess[str]:
@@ -115,14 +109,14 @@ def ask(port: int, *wishes: object) -> list[dict[str, Any]]:
     ],
 )
 def test_what_is_missing_is_told(fake: Fake, missing: list[str]) -> None:
-    with serving(fake) as port:
+    with answering(fake) as port:
         (found,) = ask(port, WISH)
     assert (found["build"], found["missing"]) == (BUILD, missing)
     assert "stage" not in fake.asked
 
 
 def test_a_server_that_is_down_is_asked_once() -> None:
-    with serving(Fake()) as port:
+    with answering(Fake()) as port:
         pass
     found = ask(port, WISH, WISH)
     assert found == [{"unknown": "the dev server does not answer"}] * 2
@@ -141,7 +135,7 @@ def test_a_server_that_is_down_is_asked_once() -> None:
 def test_an_xbuddy_path_is_translated(answer: str, name: str) -> None:
     fake = Fake(translated=(200, answer))
     path = {"xbuddy": "remote/eve/latest-dev/test", "archive": "gs://bucket"}
-    with serving(fake) as port:
+    with answering(fake) as port:
         assert ask(port, path)[0]["missing"] == [name]
         done = run("stage", port, path)
         assert (done.returncode, done.stderr) == (0, "")
@@ -149,7 +143,7 @@ def test_an_xbuddy_path_is_translated(answer: str, name: str) -> None:
 
 
 def test_an_xbuddy_path_that_means_nothing_is_not_known() -> None:
-    with serving(Fake()) as port:
+    with answering(Fake()) as port:
         path = {"xbuddy": "nonsense", "archive": "gs://bucket"}
         assert ask(port, path) == [{"unknown": "nothing is called so"}]
         done = run("stage", port, path)
@@ -164,7 +158,7 @@ def test_staging_returns_when_all_is_there_and_says_how_far_it_is() -> None:
         return 200, "Success"
 
     fake = Fake(stage=later)
-    with serving(fake) as port:
+    with answering(fake) as port:
         done = run("stage", port, WISH)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == "35 % of 1 kB, full.bin"
@@ -185,7 +179,7 @@ def test_a_server_that_stages_in_the_background_is_asked_now_and_then(
     monkeypatch.setattr(time, "sleep", sleep)
     monkeypatch.setattr(staging_client, "report", lambda text: None)
     monkeypatch.setattr(staging_client, "STUCK", 10.0)
-    with serving(fake) as port:
+    with answering(fake) as port:
         staging_client.stage(staging_client.Server(port), WISH)
     assert len(pauses) == 5
     assert pauses == sorted(pauses) and 0.1 <= pauses[0] < pauses[-1] <= 1
@@ -207,7 +201,7 @@ def test_a_server_that_was_started_anew_is_told_again(monkeypatch: pytest.Monkey
     monkeypatch.setattr(time, "sleep", sleep)
     monkeypatch.setattr(staging_client, "report", lambda text: None)
     monkeypatch.setattr(staging_client, "STUCK", 10.0)
-    with serving(fake) as port:
+    with answering(fake) as port:
         staging_client.stage(staging_client.Server(port), WISH)
     assert fake.asked.count("stage") == 2
 
@@ -228,7 +222,7 @@ def test_a_server_that_ends_each_time_is_given_up(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(staging_client.Request, "start", staging_client.Request.run)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     monkeypatch.setattr(staging_client, "STUCK", 10.0)
-    with serving(fake) as port, pytest.raises(staging_client.Failed, match="ended 3 times"):
+    with answering(fake) as port, pytest.raises(staging_client.Failed, match="ended 3 times"):
         server.port = port
         staging_client.wait(server, WISH, staging_client.Request(server, WISH))
     assert fake.asked.count("stage") == 3
@@ -258,7 +252,7 @@ def fail_later(fake: Fake, names: list[str]) -> Answer:
 def test_a_failure_is_the_servers_own_last_line(
     way: Callable[[Fake, list[str]], Answer], said: str
 ) -> None:
-    with serving(Fake(stage=way)) as port:
+    with answering(Fake(stage=way)) as port:
         done = run("stage", port, WISH)
     assert (done.returncode, done.stderr) == (1, f"{said}\n")
 
@@ -273,7 +267,7 @@ def test_a_checkouts_server_is_asked_again_when_a_related_artifact_spoilt_it() -
         return 200, "Success"
 
     fake = Fake(stage=spoilt_once)
-    with serving(fake) as port:
+    with answering(fake) as port:
         assert run("stage", port, WISH).returncode == 0
     assert fake.asked.count("stage") == 2
 
@@ -282,7 +276,7 @@ def test_the_question_asks_only_the_server_of_the_unit(tmp_path: Path) -> None:
     unit = tmp_path / "unit"
     unit.write_text('ExecStart=x --static_dir "/srv/a"\n')
     fake = Fake({"stateful"})
-    with serving(fake) as port:
+    with answering(fake) as port:
         for words, expected in (('--static_dir "/srv/a"', 1), ('--static_dir "/srv/b"', 0)):
             question = StagedFact().command(port, json.dumps([WISH]), str(unit), words)
             done = subprocess.run(["sh", "-c", question], capture_output=True, text=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
 import sqlite3
 import sys
 import threading
@@ -20,13 +19,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from crosprov.facts.dome import DATABASE
+from crosprov.facts.dome import DATABASE, VOLUMES
 from crosprov.operations.dome_requests import Dome
+from crosprov.operations.dome_settings import MULTICAST, TFTP
 from crosprov.operations.project_wish import Wish, made_from
 from tests.support.machine import Machine
+from tests.support.ports import free_port
 
 IMAGE = "sha256:one"
 DOCKER = r"""#!/bin/sh
+{{ printf '%s\n' "$@"; env; }} >> {seen}  # what every user of the host could see
 if [ "$1" = exec ]; then
   while [ "$1" != python3 ]; do shift; done
   shift
@@ -129,6 +131,7 @@ class Factory:
                 manage=manage,
                 database=self.database,
                 inside=DATABASE,
+                seen=self.folder / "seen",
                 url=f"http://127.0.0.1:{self.server.server_port}",
             )  # fmt: skip
         )
@@ -263,10 +266,12 @@ class Factory:
             "tftpEnabled": False, "mcastEnabled": False, "versionCheckEnabled": True,
         }  # fmt: skip
         self.settings = {**kept, **sent}
-        for key, name in (("tftpEnabled", "dome_tftp"), ("mcastEnabled", "dome_mcast")):
-            if sent.get(key) and name not in self.containers:
-                self.containers[name] = Container([f"image {self.image}"])
-            if sent.get(key) is False:
+        for setting in (TFTP, MULTICAST):
+            name = str(setting.container)
+            if sent.get(setting.field) and name not in self.containers:
+                bind = f"bind {setting.volume(self.dome)}"
+                self.containers[name] = Container([f"image {self.image}", bind])
+            if sent.get(setting.field) is False:
                 self.containers.pop(name, None)
 
     def _bundle(self, name: str, sent: dict[str, Any]) -> tuple[int, object]:
@@ -323,6 +328,8 @@ class Factory:
         running = "true" if found.status == "running" else "false"
         values = {".Name": f"/{name}", ".State.Status": found.status, ".Image": image,
                   ".State.Running": running}  # fmt: skip
+        volumes = "".join(f" {line[5:]}" for line in found.lines if line.startswith("bind "))
+        form = form.replace(VOLUMES, volumes)
         return re.sub(r"\{\{([\w.]+)\}\}", lambda one: values[one[1]], form) + "\n"
 
 
@@ -358,7 +365,4 @@ def shut(server: ThreadingHTTPServer) -> None:
 
 def free_base() -> int:
     """Give a base port whose port for XML-RPC is free."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port: int = bound.getsockname()[1]
-        return port - 2
+    return free_port() - 2

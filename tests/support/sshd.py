@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from crosprov.transport.base import SshTarget
+from tests.support.ports import free_port
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 MISSING = "openssh-server and openssh-client are not installed"
@@ -115,7 +116,7 @@ def _listening(
     if os.geteuid() == 0:
         # sshd refuses to start as root without it; the service's unit makes it elsewhere.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    port = _free_port()
+    port = free_port()
     config = directory / "sshd_config"
     config.write_text("\n".join([*options, *_defaults(directory, host_keys, port), ""]))
     log = directory / "sshd.log"
@@ -144,12 +145,6 @@ def _defaults(directory: Path, host_keys: Sequence[Path], port: int) -> list[str
         "PrintMotd no",
         "LogLevel VERBOSE",
     ]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_ADDRESS, 0))
-        return int(probe.getsockname()[1])
 
 
 def await_banner(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

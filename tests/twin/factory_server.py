@@ -9,16 +9,16 @@ import random
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 import xmlrpc.client
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from crosprov.twin.factory import programs
+from tests.support.waiting import until
 from tests.twin.engine import FakeEngine
 
 _FOLDERS = ("var/db/factory/dome", "var/db/factory/umpire", "var/log/dome", "var/run", "run")
@@ -189,11 +189,3 @@ def can_connect(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def until(is_so: Callable[[], object], within: float = 20.0) -> None:
-    """Wait for something to be so."""
-    end = time.monotonic() + within
-    while not is_so():
-        assert time.monotonic() < end, "it was not so in time"
-        time.sleep(0.02)

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.twin.factory_server import Server, can_connect, free_ports, until
+from tests.support.waiting import until
+from tests.twin.factory_server import Server, can_connect, free_ports
 
 NEW = {
     "name": "eve",

@@ -19,7 +19,8 @@ import pytest
 from crosprov.twin.factory.umpire import payloads
 from crosprov.twin.factory.umpire.schema import CONFIG, faults_of
 from crosprov.twin.factory.umpire.store import Store, UmpireError, dump
-from tests.twin.factory_server import can_connect, free_ports, until
+from tests.support.waiting import until
+from tests.twin.factory_server import can_connect, free_ports
 
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

@@ -9,7 +9,7 @@ import pytest
 
 from crosprov.errors import TwinError
 from crosprov.twin import Kind, TwinHost, TwinLab, TwinSpec, find_labs
-from tests.lab.labs import until
+from tests.support.waiting import until
 from tests.twin.conftest import LAB_SPEC, Run, print_nothing, ssh
 from tests.twin.survey import traces
 

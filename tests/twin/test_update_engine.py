@@ -14,7 +14,7 @@ import pytest
 
 from crosprov.twin import Kind, TwinHost, TwinLab, TwinSpec
 from crosprov.twin.payload import Build, write_build
-from tests.lab.labs import until
+from tests.support.waiting import until
 from tests.twin.conftest import print_nothing, ssh
 
 pytestmark = pytest.mark.lab

@@ -6,6 +6,7 @@ import argparse
 
 from crosprov.mirror.commands.answers import Answer, Context
 from crosprov.mirror.config import Config
+from crosprov.mirror.hosts import MirrorHost
 from crosprov.mirror.model import Fault
 
 # Options that mean the same on the host, and those that name what is on this machine.
@@ -32,9 +33,7 @@ def is_done_there(config: Config, given: argparse.Namespace) -> bool:
 
 def done_there(config: Config, given: argparse.Namespace, context: Context) -> Answer:
     """Run the same command on the mirror's host, and give what it answers there."""
-    host = config.host
-    if host is None:
-        raise Fault(f"no host serves the mirror {config.name}")
+    host = _host_of(config)
     said = vars(given)
     for name in _OF_HERE:
         if said.get(name):
@@ -57,9 +56,7 @@ def synced_there(config: Config, given: argparse.Namespace, context: Context) ->
     """Have the host's service sync the mirror, and tell how that went."""
     if given.dry_run:
         return done_there(config, given, context)
-    host = config.host
-    if host is None:
-        raise Fault(f"no host serves the mirror {config.name}")
+    host = _host_of(config)
     if any(vars(given).get(name) for name in (*_OF_HERE, *_FLAGS, "parallel")):
         raise Fault(
             f"{host.name} syncs the mirror {config.name} as the inventory says, and options "
@@ -70,3 +67,9 @@ def synced_there(config: Config, given: argparse.Namespace, context: Context) ->
     host.sync()
     done = host.run(["status", "--format", given.format], context.say)
     return Answer(done.text, done.status)
+
+
+def _host_of(config: Config) -> MirrorHost:
+    if config.host is None:
+        raise Fault(f"no host serves the mirror {config.name}")
+    return config.host

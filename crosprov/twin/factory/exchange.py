@@ -59,70 +59,73 @@ class Answer:
 Answering = Callable[[Request], Answer]
 
 
+class _Handler(BaseHTTPRequestHandler):
+    """Answer one request per connection."""
+
+    answering: Answering
+    protocol_version = "HTTP/1.1"
+    timeout = _IDLE
+    server_version = "nginx"
+    sys_version = ""
+
+    def _respond(self) -> None:
+        self.close_connection = True
+        request = self._request()
+        answer = self.answering(request)
+        length = None if answer.stream else len(answer.body)
+        self.send_response(answer.status)
+        if answer.kind:
+            self.send_header("Content-Type", answer.kind)
+        if length is not None:
+            self.send_header("Content-Length", str(length))
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
+            if answer.stream:
+                with answer.stream as stream:
+                    shutil.copyfileobj(stream, self.wfile)
+        if request.body.left:
+            self._leave_nothing_unread()
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _respond
+
+    def _request(self) -> Request:
+        target = urlsplit(self.path)
+        address = self.client_address[0] if self.client_address else ""
+        length = self.headers.get("Content-Length", "")
+        return Request(
+            method=self.command,
+            path=unquote(target.path),
+            query=target.query,
+            headers=self.headers,
+            client=self.headers.get("X-Standin-Client", address) or "",
+            body=Body(self.rfile, int(length) if length.isdecimal() else 0),
+            is_abandoned=lambda: _is_closed(self.connection),
+        )
+
+    def _leave_nothing_unread(self) -> None:
+        """Read what is left of the body, or closing would reset the client's connection."""
+        self.wfile.flush()
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(1.0)
+            while self.connection.recv(65536):
+                pass
+
+    def address_string(self) -> str:
+        return self.headers.get("X-Standin-Client", "") if hasattr(self, "headers") else ""
+
+    def log_message(self, format: str, *args: object) -> None:
+        sys.stderr.write(f"{self.log_date_time_string()} {format % args}\n")
+        sys.stderr.flush()
+
+
 def handler(answering: Answering) -> type[BaseHTTPRequestHandler]:
     """Return a handler class for http.server that answers one request per connection."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        timeout = _IDLE
-        server_version = "nginx"
-        sys_version = ""
-
-        def _respond(self) -> None:
-            self.close_connection = True
-            request = self._request()
-            answer = answering(request)
-            length = None if answer.stream else len(answer.body)
-            self.send_response(answer.status)
-            if answer.kind:
-                self.send_header("Content-Type", answer.kind)
-            if length is not None:
-                self.send_header("Content-Length", str(length))
-            for name, value in answer.headers.items():
-                self.send_header(name, value)
-            self.send_header("Connection", "close")
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(answer.body)
-                if answer.stream:
-                    with answer.stream as stream:
-                        shutil.copyfileobj(stream, self.wfile)
-            if request.body.left:
-                self._leave_nothing_unread()
-
-        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _respond
-
-        def _request(self) -> Request:
-            target = urlsplit(self.path)
-            address = self.client_address[0] if self.client_address else ""
-            length = self.headers.get("Content-Length", "")
-            return Request(
-                method=self.command,
-                path=unquote(target.path),
-                query=target.query,
-                headers=self.headers,
-                client=self.headers.get("X-Standin-Client", address) or "",
-                body=Body(self.rfile, int(length) if length.isdecimal() else 0),
-                is_abandoned=lambda: _is_closed(self.connection),
-            )
-
-        def _leave_nothing_unread(self) -> None:
-            """Read what is left of the body, or closing would reset the client's connection."""
-            self.wfile.flush()
-            with contextlib.suppress(OSError):
-                self.connection.shutdown(socket.SHUT_WR)
-                self.connection.settimeout(1.0)
-                while self.connection.recv(65536):
-                    pass
-
-        def address_string(self) -> str:
-            return self.headers.get("X-Standin-Client", "") if hasattr(self, "headers") else ""
-
-        def log_message(self, format: str, *args: object) -> None:
-            sys.stderr.write(f"{self.log_date_time_string()} {format % args}\n")
-            sys.stderr.flush()
-
-    return Handler
+    return type("Handler", (_Handler,), {"answering": staticmethod(answering)})
 
 
 def _is_closed(connection: socket.socket) -> bool:

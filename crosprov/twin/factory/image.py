@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 
 from crosprov.errors import TwinError
+from crosprov.factory.release import Version
 from crosprov.twin.factory import archive, interpreter, programs
 from crosprov.twin.factory.interpreter import Layer, Progress
 from crosprov.twin.files import write_whole
@@ -20,17 +21,12 @@ from crosprov.twin.files import write_whole
 NAME = "cros/factory_server:latest"
 GITHASH = "adb3ce0000000000000000000000000000000000"
 TIMESTAMP = "20230616101859"
-DOCKER = "1.10.3"
+_DOCKER = "1.10.3"
 UMPIRE_VERSION = 8
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _CREATED = "1970-01-01T00:00:00Z"
 _XZ = (".txz", ".xz")
-
-
-def tarball_name(timestamp: str = TIMESTAMP, githash: str = GITHASH) -> str:
-    """Return the name under which the deployment script looks for the image's archive."""
-    return f"factory-server-{timestamp}-{githash[:6]}-docker-{DOCKER}.txz"
 
 
 def build(
@@ -47,7 +43,7 @@ def build(
     has 14 digits, `githash` 40 hex digits; Umpire's containers of an image are made anew when
     they come from one with another `umpire_version`. Raises TwinError.
     """
-    target = folder / tarball_name(timestamp, githash)
+    target = folder / Version(timestamp, githash, _DOCKER).tarball
     write(target, rootfs, githash=githash, timestamp=timestamp, umpire_version=umpire_version)
     return target
 

@@ -60,8 +60,9 @@ def files() -> dict[str, bytes]:
         f"{OVERLORD}/setup.sh": _SETUP,
         f"{DOME}/manage.py": _MANAGE,
         f"{DOME}/uwsgi.ini": _INI,
+        f"{OVERLORD}/overlordd": _PROGRAM.format(module="overlord"),
+        f"{OVERLORD}/overlord_lan_disc": _PROGRAM.format(module="overlord_discovery"),
         **_shims(),
-        **_overlord(),
     }
     ours = {
         f"{PACKAGES}/{_OURS}/{path.relative_to(_HERE)}": path.read_bytes()
@@ -71,18 +72,6 @@ def files() -> dict[str, bytes]:
     packages = ("crosprov", "crosprov/twin", _OURS)
     empty = {f"{PACKAGES}/{package}/__init__.py": b"" for package in packages}
     return {path: text.encode() for path, text in texts.items()} | ours | empty
-
-
-def _overlord() -> dict[str, str]:
-    """Return the daemons of Overlord, when the package has their stand-ins."""
-    return {
-        f"{OVERLORD}/{name}": _PROGRAM.format(module=module)
-        for name, module in (
-            ("overlordd", "overlord"),
-            ("overlord_lan_disc", "overlord_discovery"),
-        )
-        if (_HERE / f"{module}.py").exists()
-    }
 
 
 def _shims() -> dict[str, str]:

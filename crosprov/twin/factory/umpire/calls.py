@@ -7,7 +7,7 @@ import json
 import os
 import time
 import xmlrpc.client
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,58 +25,53 @@ _DUT_PROTOCOL = 3
 def of_command_line(store: Store, deployment: Deployment, services: Services) -> Methods:
     """Return the methods at the third port, by name."""
 
-    def export(bundle: str, kind: str, path: str) -> None:
-        found = bundle_of(store.active(), bundle)
-        if found is None:
-            raise UmpireError(f"bundle {bundle!r} does not exist")
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.is_dir():
-            raise UmpireError("<file_path> should not be a directory")
-        held = store.payloads(found["payloads"])
-        target.unlink(missing_ok=True)
-        if kind not in held:
-            raise UmpireError(f"Payload not found: {kind}")
-        payloads.export(held[kind], store.resources, target)
-
-    def collect_garbage() -> dict[str, Any]:
-        files, size = store.collect_garbage()
-        return {"files": files, "size": str(size)}
-
-    def active_payload() -> payloads.Payloads | None:
-        config = store.active()
-        bundle = bundle_of(config, config["active_bundle_id"])
-        return store.payloads(bundle["payloads"]) if bundle else None
-
-    def update(
-        changes: Sequence[Sequence[str]], source: str | None = None, to: str | None = None
-    ) -> str:
-        return deployment.update(changes, source, to)
-
-    def import_bundle(path: str, name: str | None = None, note: str | None = None) -> None:
-        deployment.import_bundle(Path(path), name, note)
-
     return {
         "GetVersion": lambda: places.UMPIRE_VERSION,
         "IsDeploying": lambda: deployment.is_under_way,
         "GetActiveConfig": store.active_text,
-        "GetActivePayload": active_payload,
+        "GetActivePayload": lambda: _active_payload(store),
         "ValidateConfig": lambda text: store.check(json.loads(text)),
         "AddConfigFromBlob": store.add_config,
         "AddConfig": lambda path, kind: store.add_config(Path(path).read_text(), kind),
         "Deploy": deployment.deploy,
         "AddPayload": store.add_payload,
-        "Update": update,
-        "ImportBundle": import_bundle,
-        "ExportPayload": export,
+        "Update": deployment.update,
+        "ImportBundle": lambda path, *rest: deployment.import_bundle(Path(path), *rest),
+        "ExportPayload": lambda *words: _export(store, *words),
         "GetPayloadsDict": store.payloads,
-        "ResourceGarbageCollection": collect_garbage,
+        "ResourceGarbageCollection": lambda: _collect_garbage(store),
         "StartServices": lambda names: services.start(names, store.active()),
         "StopServices": services.stop,
         "StopUmpired": lambda: os._exit(0),
         "GetUmpireSyncStatus": lambda: {},
         "GetFactoryDriveInfo": lambda: {"dirs": [], "files": []},
     }
+
+
+def _active_payload(store: Store) -> payloads.Payloads | None:
+    config = store.active()
+    bundle = bundle_of(config, config["active_bundle_id"])
+    return store.payloads(bundle["payloads"]) if bundle else None
+
+
+def _export(store: Store, bundle: str, kind: str, path: str) -> None:
+    found = bundle_of(store.active(), bundle)
+    if found is None:
+        raise UmpireError(f"bundle {bundle!r} does not exist")
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        raise UmpireError("<file_path> should not be a directory")
+    held = store.payloads(found["payloads"])
+    target.unlink(missing_ok=True)
+    if kind not in held:
+        raise UmpireError(f"Payload not found: {kind}")
+    payloads.export(held[kind], store.resources, target)
+
+
+def _collect_garbage(store: Store) -> dict[str, Any]:
+    files, size = store.collect_garbage()
+    return {"files": files, "size": str(size)}
 
 
 def of_duts(store: Store) -> Methods:

@@ -54,7 +54,7 @@ class Deployment:
             self._lock.release()
         return "Deploy success"
 
-    def import_bundle(self, path: Path, name: str | None, note: str | None) -> None:
+    def import_bundle(self, path: Path, name: str | None = None, note: str | None = None) -> None:
         """Take a bundle from a folder or an archive, and make it the active one."""
         config = self._store.active()
         name = name or time.strftime("factory_bundle_%Y%m%d_%H%M%S")
@@ -72,7 +72,9 @@ class Deployment:
                 raise UmpireError(f"{path.name} is no archive: {error}") from None
             self._take_bundle(Path(folder), name, note or "", config)
 
-    def update(self, changes: Sequence[Sequence[str]], source: str | None, to: str | None) -> str:
+    def update(
+        self, changes: Sequence[Sequence[str]], source: str | None = None, to: str | None = None
+    ) -> str:
         """Put payloads into a bundle, or into a copy of it named `to`. Return messages as JSON."""
         for kind, path in changes:
             if kind not in payloads.TYPES:
