@@ -11,11 +11,12 @@ from typing import cast
 from crosprov.errors import PlanError
 from crosprov.inventory.fields import SecretRef
 from crosprov.inventory.lab import Host, Lab
+from crosprov.inventory.secret_places import worded
 from crosprov.planning.engine import RoleDeploy
 from crosprov.planning.planner import HostModel
 from crosprov.roles import common
 from crosprov.roles.modules import load
-from crosprov.secrets import HASHED, Reference, vault
+from crosprov.secrets import HASHED, vault
 
 Deploy = Callable[[Lab, Host], object]
 
@@ -94,15 +95,7 @@ def secret(lab: Lab, reference: SecretRef, *, salt: str | Sequence[str] | None =
     With a salt it stands for what `crosprov.derivation` makes of the secret with that: a hash,
     or another password. Raises SecretError when the reference leads to nothing.
     """
-    given: dict[str, str | list[str]] = {}
-    if reference.env is not None:
-        given["env"] = reference.env
-    if reference.file is not None:
-        given["file"] = str(reference.file)
-    if reference.command is not None:
-        command = reference.command
-        given["command"] = command if isinstance(command, str) else list(command)
+    given = dict(worded(reference))
     if salt is not None:
         given[HASHED] = salt if isinstance(salt, str) else list(salt)
-    found: Reference = given
-    return vault.token(found, lab.folder)
+    return vault.token(given, lab.folder)

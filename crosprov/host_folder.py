@@ -12,19 +12,26 @@ import re
 import secrets
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from crosprov.errors import HostError
 from crosprov.mirror.folder import INCOMING, SENT, Full
 from crosprov.mirror.layouts import NAME as LAYOUT
+from crosprov.mirror.ledger import Proof
 from crosprov.mirror.manifests import problem_of_name
 from crosprov.mirror.model import Archive, Fault
+from crosprov.mirror.record import PREFERRED, RECORD, line_for, proofs_in
 from crosprov.mirror.stores import Altered, Exists, Missing, Stored, Unavailable
 from crosprov.transport.base import Completed, Transport
 
 PIECE = 8 * 1024 * 1024  # bytes in one command
-_DIGEST = "SHA512"  # by which contents are compared, and `sha512sum` is on every host
+_DIGEST = PREFERRED  # by which contents are compared, and `sha512sum` is on every host
 _SLOW = 3600.0  # seconds in which a host digests a file
+
+AS_ROOT = "log in as root, or set ssh.sudo: true"
+_DENIED = re.compile(r"not permitted|[Pp]ermission denied")
 
 _ABSENT, _TAKEN, _ALTERED, _SHORT = 41, 42, 43, 44  # exit statuses of the commands below
 
@@ -38,14 +45,27 @@ find "$i" -maxdepth 1 -type f -name '{sent}*' -mmin +1440 -delete 2>/dev/null ||
 umask 077; set -C; : >"$i/$p"
 """
 _APPEND = '[ "$(stat -c %s "$i/$p")" = {offset} ] || exit {short}; cat >>"$i/$p"\n'
-_PUBLISH = """\
+_RECORD = """\
+r="$d"/{record}; l={line}
+[ ! -h "$r" ] || {{ echo "$r is a link" >&2; exit 1; }}
+(umask 077; : >>"$r"); chown --reference="$d" "$r"
+exec 9>>"$r"; flock 9
+note() {{ printf '\\n%s %s\\n' "$(date +%s)" "$l" >&9 && sync "$r"; }}
+"""
+_PROVE = """\
 trap 'rm -f "$i/$p"' EXIT
 [ "$(sha512sum <"$i/$p")" = "{digest}  -" ] || exit {altered}
 chmod 444 "$i/$p"; chown --reference="$d" "$i/$p"; sync "$i/$p"
+"""
+_LINK = """\
 if ln -T "$i/$p" "$d/$n" 2>/dev/null; then sync "$d"
 elif [ -e "$d/$n" ] || [ -h "$d/$n" ]; then cmp -s "$i/$p" "$d/$n" || exit {taken}
 else ln -T "$i/$p" "$d/$n"; fi
 """
+_PUBLISH = f'{_PROVE}{_RECORD}[ -e "$d/$n" ] || [ -h "$d/$n" ] || note\n{_LINK}'
+_REMEMBER = f'{_RECORD}[ ! -e "$d/$n" ] || note\n'
+_PUBLISHED = '[ ! -e "$d"/{record} ] || cat "$d"/{record}'
+_DISCARD = 'rm -f "$i/$p"'
 _FIND = """\
 [ -e "$d/$n" ] || exit {absent}
 [ -f "$d/$n" ] || exit {taken}
@@ -114,15 +134,34 @@ class HostFolder:
         if self._run(begin, name, part, allowed=(_ABSENT,)).status:
             raise Fault("there is no such folder on the host", hint="crosprov apply makes it",
                         where=self.place)  # fmt: skip
-        self._send(content, name, part)
-        publish = _PUBLISH.format(digest=digest, altered=_ALTERED, taken=_TAKEN)
-        done = self._run(publish, name, part, allowed=(_ALTERED, _TAKEN))
+        publish = _PUBLISH.format(
+            digest=digest, altered=_ALTERED, taken=_TAKEN, **_recorded(archive, name)
+        )
+        try:
+            self._send(content, name, part)
+            done = self._run(publish, name, part, allowed=(_ALTERED, _TAKEN))
+        except Unavailable:  # nor would the host hear that the part is to go
+            raise
+        except Fault:
+            with suppress(Fault):
+                self._run(_DISCARD, name, part)
+            raise
         if done.status == _ALTERED:
             raise Altered("the content is not what it was, or changed on its way", where=name)
         stored = self.find(name)
         if done.status == _TAKEN or stored is None:
             raise Exists(self.place, name, stored)
         return stored
+
+    def published(self) -> Mapping[str, Proof]:
+        """Give what was written down on the host of the files that people published."""
+        return proofs_in(self._run(_PUBLISHED.format(record=RECORD)).stdout)
+
+    def remember(self, archive: Archive) -> None:
+        """Write down a file that is there and was proven, unless that is known already."""
+        proof = self.published().get(archive.name)
+        if proof is None or proof.by_algorithm() != {_DIGEST: archive.hashes[_DIGEST]}:
+            self._run(_REMEMBER.format(**_recorded(archive, archive.name)), archive.name)
 
     def may_create(self) -> bool:
         """Tell whether files can be made there: whoever is root on the host may."""
@@ -180,4 +219,10 @@ class HostFolder:
         if "No space left" in said or "quota" in said:
             return Full(f"there is no space left for {name}", hint="make room, and run it again",
                         where=self.place)  # fmt: skip
-        return Fault(f"{name or 'the folder'}: {said}", where=self.place)
+        hint = AS_ROOT if _DENIED.search(said) else None
+        return Fault(f"{name or 'the folder'}: {said}", hint=hint, where=self.place)
+
+
+def _recorded(archive: Archive, name: str) -> dict[str, str]:
+    """Give what the commands that write the record have in the places of words."""
+    return {"record": RECORD, "line": shlex.quote(line_for(replace(archive, name=name), _DIGEST))}

@@ -24,6 +24,7 @@ from crosprov.errors import SecretError
 Reference = Mapping[str, str | list[str]]
 HASHED = "salt"  # key of a reference whose value is made of the secret: see crosprov.derivation
 TOKEN = re.compile(r"crosprov-secret-[0-9a-f]{16}-token")
+_COMMAND_HINT = "run it by hand in the inventory's folder: it has to print the secret"
 _SHORTEST_MASKED_LINE = 4  # shorter pieces occur by chance, and masking them would tell
 
 
@@ -42,6 +43,7 @@ class Vault:
     def __init__(self) -> None:
         self._secrets: dict[str, Secret] = {}
         self._read: dict[str, str] = {}
+        self._values: dict[str, str] = {}
 
     def add(self, value: str, source: str, reference: str = "") -> str:
         """Keep a secret and give its token; the same secret gives the same token."""
@@ -58,8 +60,17 @@ class Vault:
         text = json.dumps(dict(reference), sort_keys=True)
         key = f"{base}\0{text}"
         if key not in self._read:
-            self._read[key] = self.add(resolve(reference, base), describe(reference), text)
+            self._read[key] = self.add(self.read(reference, base), describe(reference), text)
         return self._read[key]
+
+    def read(self, reference: Reference, base: Path) -> str:
+        """Read a secret, its source only once in a run; see `resolve` for references and errors."""
+        bare, salt = _parted(reference)
+        key = f"{base}\0{json.dumps(bare, sort_keys=True)}"
+        if key not in self._values:
+            self._values[key] = _value(bare, base, os.environ)
+        value = self._values[key]
+        return value if salt is None else derived(value, salt)
 
     def restore(self, token: str, secret: Secret) -> None:
         """Keep a secret under the token that a saved plan knows it by."""
@@ -125,10 +136,16 @@ def resolve(reference: Reference, base: Path, environ: Mapping[str, str] | None 
     Raises SecretError, which names the reference and never the value.
     """
     environ = os.environ if environ is None else environ
-    reference = dict(reference)
-    salt = reference.pop(HASHED, None)
-    value = _value(reference, base, environ)
+    bare, salt = _parted(reference)
+    value = _value(bare, base, environ)
     return value if salt is None else derived(value, salt)
+
+
+def _parted(reference: Reference) -> tuple[dict[str, str | list[str]], str | list[str] | None]:
+    """Part a reference from the salt beside it."""
+    bare = dict(reference)
+    salt = bare.pop(HASHED, None)
+    return bare, salt
 
 
 def _value(reference: Reference, base: Path, environ: Mapping[str, str]) -> str:
@@ -149,8 +166,16 @@ def _value(reference: Reference, base: Path, environ: Mapping[str, str]) -> str:
         case _:
             raise SecretError("a secret needs exactly one of env, file and command")
     if not value:
-        raise SecretError(f"the secret from {describe(reference)} is empty")
+        raise SecretError(
+            f"the secret from {describe(reference)} is empty", hint=_empty_hint(reference)
+        )
     return value
+
+
+def _empty_hint(reference: Reference) -> str:
+    if "env" in reference:
+        return f"export {reference['env']}=… before you call crosprov"
+    return "write the secret into that file" if "file" in reference else _COMMAND_HINT
 
 
 def describe(reference: Reference) -> str:
@@ -167,7 +192,10 @@ def _from_file(path: Path) -> str:
         return path.read_text().removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise SecretError(f"the secret's file {path} cannot be read: {reason}") from None
+        raise SecretError(
+            f"the secret's file {path} cannot be read: {reason}",
+            hint="it has to hold the secret as text, on this machine, readable for you",
+        ) from None
 
 
 def _from_command(argv: str | list[str], base: Path) -> str:
@@ -180,10 +208,17 @@ def _from_command(argv: str | list[str], base: Path) -> str:
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         reason = "took over 60 s" if not isinstance(error, OSError) else str(error.strerror)
-        raise SecretError(f"the secret's command {program} failed: {reason}") from None
+        raise SecretError(
+            f"the secret's command {program} failed: {reason}", hint=_COMMAND_HINT
+        ) from None
     if done.returncode != 0:
-        raise SecretError(f"the secret's command {program} ended with status {done.returncode}")
+        raise SecretError(
+            f"the secret's command {program} ended with status {done.returncode}",
+            hint=_COMMAND_HINT,
+        )
     try:
         return done.stdout.decode().removesuffix("\n")
     except UnicodeDecodeError:
-        raise SecretError(f"the secret's command {program} printed what is not text") from None
+        raise SecretError(
+            f"the secret's command {program} printed what is not text", hint=_COMMAND_HINT
+        ) from None

@@ -18,6 +18,7 @@ from crosprov.execution.planning import Scope, Subject, plan_lab
 from crosprov.execution.runner import ThreadRunner
 from crosprov.inventory.graph import waves
 from crosprov.inventory.load import load_lab
+from crosprov.inventory.secret_places import check_secrets
 from crosprov.inventory.select import select
 from crosprov.planning.plan import Plan, Readiness
 from crosprov.secrets import vault
@@ -69,7 +70,12 @@ class Session:
             yield fleet
 
     def plan(self, fleet: Fleet, emit: Emit) -> Plan:
-        """Plan the chosen hosts; raises KeyboardInterrupt when the run was stopped."""
+        """Plan the chosen hosts; raises KeyboardInterrupt when the run was stopped.
+
+        Raises InventoryError with every secret of theirs that cannot be read, before a host is
+        asked.
+        """
+        check_secrets(self.lab, self.chosen, vault)
         plan = plan_lab(self.scope, fleet, ThreadRunner(self.parallel), emit)
         if self.stop.is_set():
             raise KeyboardInterrupt

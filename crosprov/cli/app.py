@@ -25,7 +25,13 @@ def run(arguments: Sequence[str]) -> int:
     # What is not asked for is not built: that is felt in a program that takes half a second.
     named = (words[0],) if words[0] in COMMANDS else COMMANDS
     command = typer.main.get_command(_application(named))
-    return guarded(lambda: command.main(words, prog_name="crosprov", standalone_mode=False))
+
+    def program() -> object:
+        # `command.main` would make a bare exit status of Ctrl-C, without a sentence.
+        with command.make_context("crosprov", words) as context:
+            return command.invoke(context)
+
+    return guarded(program)
 
 
 def _application(commands: Sequence[str]) -> typer.Typer:

@@ -91,7 +91,7 @@ def restore(
             hint="it has to be the name of the host whose data is put aside",
         )
     with _place(inventory, host, twin, accept_new_host_keys) as place, Transfer() as shown:
-        done = bring_back(place, archive, replace=replace is not None, tell=shown.moved)
+        done = bring_back(place, archive, replace=replace is not None, tell=shown.did)
     for line in _restored(place, done):
         typer.echo(line)
 

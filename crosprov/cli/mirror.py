@@ -23,6 +23,7 @@ CONTEXT = {
     "allow_extra_args": True,
     "help_option_names": [],
 }
+WITHOUT_LIBRARIES = frozenset({"pack", "status"})
 
 
 def mirror(context: typer.Context) -> None:
@@ -30,12 +31,13 @@ def mirror(context: typer.Context) -> None:
     from crosprov.mirror.options import options_of
 
     program = "crosprov mirror"
-    options_of(context.args, program)  # --help and wrong words need nothing that may be missing
+    given = options_of(context.args, program)  # --help and wrong words need no library
     missing = [name for name in ("pkgcore", "requests") if find_spec(name) is None]
-    if missing:
+    if missing and given.command not in WITHOUT_LIBRARIES:
         raise CrosprovError(
             f"the mirror's libraries are not installed: {missing[0]} is missing",
-            hint="pip install 'crosprov[mirror]'",
+            hint="pip install 'crosprov[mirror]'; in a checkout: "
+            ".venv/bin/pip install -e '.[mirror]'",
         )
     from crosprov.mirror.console import main
     from crosprov.mirroring import InventoryMirrors

@@ -50,9 +50,13 @@ def rehearse(
 ) -> None:
     """Boot a fresh twin of the lab, apply there, and fail unless a second run has nothing to do."""
     from crosprov.inventory.load import load_lab
+    from crosprov.inventory.secret_places import check_secrets
+    from crosprov.secrets import vault
     from crosprov.twinning import twin_lab
 
-    twin = twin_lab(load_lab(inventory))
+    lab = load_lab(inventory)
+    check_secrets(lab, lab.hosts, vault)  # sooner than a twin is booted in vain
+    twin = twin_lab(lab)
     down = f"crosprov twin down {shlex.quote(str(inventory))}"
     if not fresh and twin.list():
         raise UsageError(

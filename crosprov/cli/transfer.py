@@ -27,10 +27,15 @@ class Transfer:
 
     def moved(self, done: int, total: int | None) -> None:
         """Tell of the bytes that were moved, and of all where their number is known."""
+        self.did("", done, total)
+
+    def did(self, what: str, done: int, total: int | None) -> None:
+        """Tell the same of something that is done with bytes, as "read"."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + self._every
         text = size_of(done) if total is None else f"{size_of(done)} of {size_of(total)}"
+        text = f"{what} {text}" if what else text
         self._write(text if self._live else f"{text}\n")
 
     def say(self, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 from crosprov.errors import ChangeFailed, HostBusy, HostError, HostSilent, StalePlan
@@ -9,10 +10,16 @@ from crosprov.execution.events import Emit, Sending
 from crosprov.execution.listener import Listener
 from crosprov.execution.rebooting import ComeBack, Departure, Return
 from crosprov.execution.script import SHOWN_OUTPUT, Script, receive, sends
+from crosprov.planning.lock import busy
 from crosprov.planning.plan import HostPlan, Send
 from crosprov.secrets import Vault
 from crosprov.transport.base import Completed, Transport
 
+_CAUSE = re.compile(
+    r"^(E|error|fatal|fail(ed|ure)?|docker|[\w.]+Error)\b.*: |\b(cannot|could not|can't|failed"
+    r"|no such|not found|denied|refused|no space left|timed out|unable|invalid)\b",
+    re.IGNORECASE,
+)  # what a line says that says why something failed
 _LAST_WORDS = 5.0  # seconds in which a host that is told to reboot may say that it cannot
 
 
@@ -79,9 +86,10 @@ def _judge(heard: Listener, number: int, done: Completed) -> None:
     untouched = "nothing was changed on this host" if number == 0 else "it goes on from there"
     if heard.busy is not None:
         raise HostBusy(
-            plan.host, f"another run is at work on it: {heard.busy}",
+            plan.host,
+            busy(plan.host, heard.busy, heard.script.who),
             hint=f"wait for it to end, then apply again; {untouched}",
-        )  # fmt: skip
+        )
     if heard.refused:
         raise HostError(
             plan.host,
@@ -105,9 +113,14 @@ def _judge(heard: Listener, number: int, done: Completed) -> None:
 
 
 def _reason(code: int, said: str) -> str:
-    """Give the one line that a command said, or all of it below its status."""
+    """Give the one line that a command said, or all of it below its cause or its status.
+
+    Most programs say last why they end; a last line that does not read like a cause is none.
+    """
     if said and "\n" not in said:
         return f"{said} (status {code})"
+    if _CAUSE.search(last := _last(said)):
+        return f"{last.strip()} (status {code})\n{said}"
     return f"its command ended with status {code}" + (f"\n{said}" if said else "")
 
 

@@ -17,7 +17,9 @@ from typing import IO
 
 from crosprov.errors import CrosprovError
 from crosprov.factory import manifest
+from crosprov.factory.bundle import MANIFEST as BUNDLE_MANIFEST
 from crosprov.factory.manifest import Entry, Manifest, Project, differences, worded
+from crosprov.inventory.factory import SCRIPT
 
 DATABASE = "dome/db.sqlite3"
 ACTIVE = "active_umpire.json"
@@ -34,6 +36,8 @@ class Content:
     entries: dict[str, Entry] = field(default_factory=dict)
     kept: dict[str, bytes] = field(default_factory=dict)
     sha256: str = ""
+    listed: bool = False  # whether a list of what it holds begins anywhere
+    whole: bool = False  # whether it ends as an archive does
 
 
 def read(path: Path, tell: Tell = lambda done, size: None) -> Content:
@@ -53,6 +57,7 @@ def read(path: Path, tell: Tell = lambda done, size: None) -> Content:
         while source.read(_PIECE):
             pass
     found.sha256 = source.digest.hexdigest()
+    found.listed, found.whole = source.listed, source.ends
     return found
 
 
@@ -67,13 +72,14 @@ def check(path: Path, tell: Tell = lambda done, size: None) -> Manifest:
         message = f"{path} cannot be read: {error.strerror or error}"
         raise CrosprovError(message, hint="crosprov factory backup writes one") from None
     names = [name for name in found.entries if name.startswith(manifest.PREFIX)]
-    if not found.entries:
-        raise CrosprovError(f"{path} is no backup of a factory server", hint=_HINT)
     if not names:
-        raise CrosprovError(f"{path} ends before the list of what it holds", hint=_HINT)
+        raise _without_list(path, found)
     known = manifest.read(names[-1], found.kept.get(names[-1], b""))
     if known is None:
-        raise CrosprovError(f"{path} has a list of what it holds that cannot be read", hint=_HINT)
+        raise CrosprovError(
+            f"{path} is damaged, or of a newer crosprov: its list of what it holds cannot be read",
+            hint=_HINT,
+        )
     content = {name: entry for name, entry in found.entries.items() if name not in names}
     if wrong := differences(known.entries, content):
         raise CrosprovError(
@@ -81,6 +87,20 @@ def check(path: Path, tell: Tell = lambda done, size: None) -> Manifest:
         )
     _check_names(path, known)
     return known
+
+
+def _without_list(path: Path, found: Content) -> CrosprovError:
+    """Say what a file is in which no list of a backup could be read."""
+    if next(iter(found.entries), "") == BUNDLE_MANIFEST and SCRIPT in found.entries:
+        return CrosprovError(
+            f"{path} is a bundle, not a backup",
+            hint="write it under factory_server.bundle; crosprov factory backup writes a backup",
+        )
+    if not found.listed and _TOPS.isdisjoint(name.split("/")[0] for name in found.entries):
+        return CrosprovError(
+            f"{path} is not a backup of crosprov", hint="crosprov factory backup writes one"
+        )
+    return CrosprovError(f"{path} is {'damaged' if found.whole else 'cut short'}", hint=_HINT)
 
 
 def append(path: Path, known: Manifest) -> None:
@@ -186,6 +206,9 @@ def _check_names(path: Path, known: Manifest) -> None:
             raise CrosprovError(f"{path} would write elsewhere: {worded([name])}", hint=_HINT)
 
 
+_LIST = manifest.PREFIX.encode()
+_END = 2 * tarfile.BLOCKSIZE  # zeros at the end of an archive
+_TOPS = frozenset({"dome", "umpire"})  # folders of a factory server
 _HINT = "take another copy of it; nothing was touched"
 
 
@@ -199,10 +222,28 @@ class _Reading(io.RawIOBase):
         self._size = size
         self._tell = tell
         self._done = 0
+        self._last = b""
+        self.listed = False
+
+    @property
+    def ends(self) -> bool:
+        """Tell whether what was read to its end is a whole number of records, the last empty."""
+        return self._done % tarfile.RECORDSIZE == 0 and self._last == bytes(_END)
 
     def read(self, size: int = -1) -> bytes:
         data = self._file.read(size)
         self.digest.update(data)
+        self.listed = self.listed or self._lists(data)
+        self._last = (self._last + data[-_END:])[-_END:]
         self._done += len(data)
         self._tell(self._done, self._size)
         return data
+
+    def _lists(self, data: bytes) -> bool:
+        """Look for the header of a list, which begins a block."""
+        place = data.find(_LIST)
+        while place >= 0:
+            if (self._done + place) % tarfile.BLOCKSIZE == 0:
+                return True
+            place = data.find(_LIST, place + 1)
+        return False

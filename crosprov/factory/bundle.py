@@ -22,7 +22,7 @@ from crosprov.inventory.factory import SCRIPT
 
 _BLOCK = tarfile.BLOCKSIZE
 _END = bytes(2 * _BLOCK)
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
 _MOST_MANIFEST = 64 * 1024
 _MAKE = "make it with `crosprov factory bundle`, or carry it over again"
 
@@ -63,7 +63,7 @@ class Layout:
     def head(self) -> bytes:
         """Give the bytes before the script."""
         text = self.manifest.text()
-        return _header(_MANIFEST, len(text), 0o644) + _filled(text) + self._header_of_script
+        return _header(MANIFEST, len(text), 0o644) + _filled(text) + self._header_of_script
 
     @property
     def between(self) -> bytes:
@@ -137,7 +137,7 @@ def _layout(path: Path, file: BinaryIO) -> Layout:
         size = tarfile.TarInfo.frombuf(header, "utf-8", "strict").size
     except (tarfile.HeaderError, UnicodeDecodeError):
         raise _foreign(path) from None
-    if header != _header(_MANIFEST, max(0, size), 0o644) or not 0 < size <= _MOST_MANIFEST:
+    if header != _header(MANIFEST, max(0, size), 0o644) or not 0 < size <= _MOST_MANIFEST:
         raise _foreign(path)
     text = file.read(size)
     if len(text) < size:

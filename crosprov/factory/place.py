@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from crosprov.errors import HostBusy, HostError, HostSilent
 from crosprov.facts.factory_versions import VERSION_FUNCTIONS
 from crosprov.planning.batch import PRELUDE
-from crosprov.planning.lock import TAKE
+from crosprov.planning.lock import TAKE, busy
 from crosprov.transport.base import Sink, Transport
 from crosprov.transport.lines import Lines
 
@@ -84,11 +84,12 @@ class Place:
         return self._judge(Said.of(done.stderr, mark), done.status)
 
     def _judge(self, said: Said, status: int) -> Said:
-        if busy := said.first("busy"):
+        if held := said.first("busy"):
             raise HostBusy(
-                self.host, f"another run is at work on it: {busy.split(' ', 3)[-1]}",
+                self.host,
+                busy(self.host, held.split(" ", 3)[-1], self.by),
                 hint="wait for it to end, then try again",
-            )  # fmt: skip
+            )
         if failed := said.first("failed"):
             raise HostError(self.host, failed, hint=said.first("hint") or None)
         if "end" not in said.words:

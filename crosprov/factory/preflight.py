@@ -32,6 +32,11 @@ _API_HINT = (
 Remark = tuple[str, str | None]
 """A sentence, and a hint where there is a remedy."""
 
+_NOT_ROOT: Remark = (
+    "whether the host can be a factory server must be asked as root",
+    "log in as root, or set ssh.sudo: true",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
@@ -70,6 +75,9 @@ def judge(intent: Intent, seen: FactoryHostState) -> Verdict:
     """Compare a host with what is wanted of it; everything is said at once."""
     if seen.system != "Linux":
         return Verdict(problems=(_system(seen),))
+    if not seen.root:
+        # What holds a port, and Docker itself, is told to root only: nothing else would be true.
+        return Verdict(problems=(_NOT_ROOT,))
     problems = [*_machine(seen), *_docker(seen), *_ports(intent, seen), *_space(intent, seen)]
     warnings: list[str] = []
     if intent.profile == "small":
@@ -192,10 +200,16 @@ def _too_little(what: str, have: int, least: int, intent: Intent) -> Remark:
 
 
 def _storage(intent: Intent, seen: FactoryHostState) -> int:
-    """Add up the file systems that hold its data, each one once."""
+    """Add up the file systems that hold its data, each one once.
+
+    One whose device `df` does not name, like an overlay, has the figures of the disk below it:
+    of the same size as another one it is taken for the same.
+    """
     data = (seen.places.get(path) for path in (intent.shared_dir, intent.docker_root))
     found: dict[str, FileSystem] = {place.device: place for place in data if place is not None}
-    return sum(place.size for place in found.values())
+    named = [place.size for device, place in found.items() if device.startswith("/")]
+    unnamed = {place.size for device, place in found.items() if not device.startswith("/")}
+    return sum(named) + sum(unnamed - set(named))
 
 
 def _warnings(intent: Intent, seen: FactoryHostState) -> Iterator[str]:

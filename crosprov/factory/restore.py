@@ -12,21 +12,28 @@ import json
 import math
 import mmap
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 from crosprov.errors import CrosprovError, HostError
 from crosprov.factory import archive
-from crosprov.factory.archive import Tell
 from crosprov.factory.manifest import Entry, Manifest, differences, worded
 from crosprov.factory.place import ASIDE, RESTORING, Place, Said
 from crosprov.facts.container_names import umpire_of
 
 TRIES = 120  # questions to Dome, a second apart, until it answers
 _SPARE = 64 * 1024 * 1024  # bytes that stay free beside what is unpacked
+
+Tell = Callable[[str, int, int], None]  # what was done, with bytes so far, and with all
+
+# A shell that tar starts at times says how far it is, past the file that takes tar's complaints.
+_UNPACKED = (
+    r"""printf '\n%s unpacked %s\n' "$m" "$((TAR_CHECKPOINT * TAR_BLOCKING_FACTOR * 512))" >&5"""
+)
 
 _UNPACK = r"""
 trap 'rm -rf "$S/lock"' EXIT
@@ -43,12 +50,21 @@ have=$(known "$(version_of_image "$I")")
 ( umask 077; mkdir -p "$RESTORING" ) && rm -rf "$RESTORING/data" "$RESTORING/token" &&
   mkdir "$RESTORING/data" || fail "$D/$RESTORING cannot be made" 'is the disk full or read-only?'
 free=$(df -Pk . | awk 'NR == 2 { print $4 }')
-[ "$free" -ge "$NEED" ] ||
-  fail "$D has $free KiB free, and the backup needs $NEED" 'make room; nothing was touched'
-say unpacking
-if ! tar -x -p --same-owner --numeric-owner -C "$RESTORING/data" -f - 2> "$RESTORING/said"; then
+leave() { rm -rf "$RESTORING/data" "$RESTORING/said"; rmdir "$RESTORING" 2>/dev/null; }
+size_of() { # what is given in KiB
+  awk -v n="$1" 'BEGIN { m = n * 1.024e-3
+    if (m < 1000) printf "%.1f MB", m; else printf "%.1f GB", m / 1000 }'
+}
+[ "$free" -ge "$NEED" ] || {
+  leave
+  fail "$D has $(size_of "$free") free, and the backup needs $(size_of "$NEED")" \
+    'make room; nothing was touched'
+}
+export m
+if ! tar -x -p --same-owner --numeric-owner -C "$RESTORING/data" -f - --checkpoint=800 \
+  --checkpoint-action="exec=$UNPACKED" 5>&2 2> "$RESTORING/said"; then
   why=$(grep -v '^tar: Exiting' "$RESTORING/said" | tail -n 1)
-  rm -rf "$RESTORING/data"
+  leave
   fail "it could not be unpacked in $D: $why" 'what was there is untouched'
 fi
 rm -f "$RESTORING/data/$LIST"
@@ -166,30 +182,52 @@ class Restored:
 
 
 def restore(
-    place: Place, path: Path, *, replace: bool = False, tell: Tell = lambda done, size: None
+    place: Place,
+    path: Path,
+    *,
+    replace: bool = False,
+    tell: Tell = lambda what, done, size: None,
 ) -> Restored:
     """Bring a factory server's data back, and verify it by every hash of its manifest.
 
     Without `replace` a host that has data is refused. Raises CrosprovError for an archive that
     is not whole and HostError for what fails; a host whose Dome does not answer with the
-    backup's projects afterwards has failed, too.
+    backup's projects afterwards has failed, too. `tell` is told what was done with how many
+    bytes of how many: they are read here, then sent and unpacked.
     """
-    known = archive.check(path, tell)
+    known = archive.check(path, partial(tell, "read"))
     token = secrets.token_hex(16)
     given = {
         "TOKEN": token, "HOST": place.host, "RESTORING": RESTORING, "ASIDE": ASIDE,
         "REPLACE": "yes" if replace else "", "WANT": known.image_version, "LIST": known.name,
         "NEED": str((known.size + _SPARE + 4096 * len(known.entries)) // 1024), "TRIES": str(TRIES),
+        "UNPACKED": _UNPACKED,
     }  # fmt: skip
     with _mapped(path) as content:
         listed = bytearray()
-        place.run(_UNPACK, given, stdin=content, on_stdout=listed.extend)
+        unpacked = _Unpacked(len(content), tell)
+        place.run(
+            _UNPACK, given, stdin=content, on_stdout=listed.extend, on_said=unpacked.heard
+        )  # fmt: skip
     if wrong := differences(known.entries, listing(bytes(listed))):
         raise HostError(
             place.host, f"what was unpacked differs from the backup: {worded(wrong)}",
             hint="what was there is untouched; is the disk sound?",
         )  # fmt: skip
     return _judged(place, known, place.run(_PUT_IN_PLACE, given))
+
+
+@dataclass(frozen=True, slots=True)
+class _Unpacked:
+    """Tell how much of the archive the host has unpacked."""
+
+    size: int
+    tell: Tell
+
+    def heard(self, line: bytes) -> None:
+        word, _, text = line.partition(b" ")
+        if word == b"unpacked" and text.strip().isdigit():
+            self.tell("sent and unpacked", min(int(text), self.size), self.size)
 
 
 def listing(output: bytes) -> dict[str, Entry]:

@@ -16,7 +16,7 @@ from crosprov.factory.release import LocalImage, Version
 from crosprov.localfiles import Stretch, measured_stretch
 
 _PIECE = 1 << 20
-_TAR_MAGIC = 257  # where a tar archive says "ustar"
+TAR_MAGIC = 257  # where a tar archive says "ustar"
 _NAME = re.compile(r"factory-server-[0-9]{14}-[0-9a-f]{6}-docker-.*")
 _AGAIN = "fetch it again, and compare its size with what the place it comes from says"
 
@@ -62,17 +62,18 @@ def check_name(image: LocalImage, version: Version) -> None:
 def _damage(path: str, offset: int, size: int, identity: tuple[int, ...]) -> str | None:
     """Tell what is wrong with a tarball, None when nothing is; raises OSError."""
     with cast(BinaryIO, io.BufferedReader(Stretch(path, offset, size))) as file:
-        head = file.read(_TAR_MAGIC + 5)
+        head = file.read(TAR_MAGIC + 5)
         if not head:
             return "is empty: was its download cut short?"
         try:
-            _check(file, size, head)
+            check_tar(file, size, head)
         except Damaged as damage:
             return str(damage)
     return None
 
 
-def _check(file: BinaryIO, size: int, head: bytes) -> None:
+def check_tar(file: BinaryIO, size: int, head: bytes, *, unpacks: bool = True) -> None:
+    """Raise Damaged for what is no whole tar archive; gzip tells only where it `unpacks`."""
     if head.startswith(b"\xfd7zXZ\x00"):
         xz(file, size)
     elif head.startswith(b"\x28\xb5\x2f\xfd"):
@@ -80,8 +81,9 @@ def _check(file: BinaryIO, size: int, head: bytes) -> None:
     elif head.startswith(b"BZh"):
         bzip2(file, size)
     elif head.startswith(b"\x1f\x8b"):
-        _gzip(file)
-    elif head[_TAR_MAGIC:] == b"ustar":
+        if unpacks:
+            _gzip(file)
+    elif head[TAR_MAGIC:] == b"ustar":
         plain_tar(file, size)
     else:
         raise Damaged("is neither a tar archive nor a compressed one")

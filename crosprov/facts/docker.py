@@ -10,6 +10,11 @@ from pyinfra.api import FactBase
 DATA_ROOT = "/var/lib/docker"  # where dockerd keeps its data unless it is told another place
 
 
+def short_id(image: str) -> str:
+    """Give the beginning of an image's id, as Docker shows it."""
+    return image.removeprefix("sha256:")[:12]
+
+
 @dataclass(frozen=True, slots=True)
 class EngineState:
     """What was observed of an engine, and of the folder where its data shall be."""

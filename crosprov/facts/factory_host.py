@@ -38,6 +38,7 @@ class FactoryHostState:
     """What was observed of a host; "" is what could not be asked."""
 
     system: str = "Linux"
+    root: bool = True  # whether it was asked as root, without whom Docker says nothing
     machine: str = "x86_64"
     memory: int = 0  # bytes, in steps of 100 MB
     places: Mapping[str, FileSystem] = field(
@@ -56,7 +57,7 @@ class FactoryHostState:
 
 
 # `ss` may look into all processes only as root; without it /proc tells that a port is taken.
-_QUESTION = r"""echo "system $(uname -s)"; echo "machine $(uname -m)"
+_QUESTION = r"""echo "system $(uname -s)"; echo "user $(id -u)"; echo "machine $(uname -m)"
 awk '$1 == "MemTotal:" {{ printf "memory %d\n", $2 * 1024 / 100000000 + 0.5 }}' /proc/meminfo
 for p in {places}; do
   d=$p
@@ -133,6 +134,7 @@ class FactoryHostFact(FactBase[FactoryHostState]):
         clock = last.get("clock", "")
         return FactoryHostState(
             system=last.get("system", ""),
+            root=last.get("user", "0") == "0",
             machine=last.get("machine", ""),
             memory=int(last.get("memory", "0")) * 100 * _MB,
             places=dict(_place(rest) for rest in said.get("place", ())),

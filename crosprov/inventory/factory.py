@@ -162,6 +162,8 @@ class Project(Section):
     def _deleting(self) -> Project:
         if self.delete_data and not self.absent:
             raise refusal("has delete_data for a project that is not absent", "add absent: true")
+        if self.absent and self.enabled and "enabled" in self.model_fields_set:
+            raise refusal("is both absent and enabled", "keep one of absent: true, enabled: true")
         return self
 
 

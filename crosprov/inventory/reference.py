@@ -55,7 +55,8 @@ groups.
 host that is named is set up first.
 
 **Secrets.** A secret is never written into the inventory. A field for a secret takes one of
-the keys below and nothing else.
+the keys below and nothing else. Before a plan asks any host, all secrets of the chosen hosts are
+read; those that cannot be are told at once, each with its line.
 
 """
 

@@ -143,5 +143,7 @@ def _nearest(model: type[Section], path: Path) -> str | None:
     section = section_at(model, path[:-1])
     if section is None:
         return None
+    if (instead := section.former.get(str(path[-1]))) is not None:
+        return instead
     known = list(section.model_fields)
     return suggest(str(path[-1]), known) or f"known here: {', '.join(known)}"

@@ -7,11 +7,14 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+from crosprov.mirror import record
 from crosprov.mirror.digests import computable
 from crosprov.mirror.hashing import Sum, digesting
 from crosprov.mirror.layouts import NAME
+from crosprov.mirror.ledger import Proof
 from crosprov.mirror.manifests import problem_of_name
 from crosprov.mirror.model import Archive, Fault
 from crosprov.mirror.stores import PIECE, Altered, Exists, Missing, Stored
@@ -76,7 +79,7 @@ class Folder:
         """Publish a file: a hard link of a finished one, which fails when the name is taken.
 
         A content that lies in `incoming` was proven when it came there, and is moved; any other
-        is copied, and proven by that.
+        is copied, proven by that, and written into the record of what was published.
         """
         problem = problem_of_name(name)
         if problem:
@@ -84,12 +87,23 @@ class Folder:
         is_own = content.parent == self.incoming
         ready = content if is_own else self._copy(content, archive)
         try:
-            return self._publish(name, ready)
+            if is_own:
+                return self._publish(name, ready)
+            with record.recorded(self.place, replace(archive, name=name)):
+                return self._publish(name, ready)
         except OSError as error:
             raise self._fault(name, "published", error) from None
         finally:
             if not is_own:
                 ready.unlink(missing_ok=True)
+
+    def published(self) -> Mapping[str, Proof]:
+        """Give what was written down of the files that people published."""
+        return record.read_record(self.place)
+
+    def remember(self, archive: Archive) -> None:
+        """Write down a file that is there and was proven, unless that is known already."""
+        record.remember(self.place, archive)
 
     def may_create(self) -> bool:
         """Tell whether this account may make files in the folder."""

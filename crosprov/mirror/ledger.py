@@ -34,7 +34,8 @@ class Proof(NamedTuple):
     """Say that a file had this content.
 
     `mark` is the store's for it then, empty when the file was found to have another content
-    since; `hashes` is written as in a Manifest, `proven` are seconds since 1970.
+    since, or was published and not read again yet; `hashes` is written as in a Manifest,
+    `proven` are seconds since 1970.
     """
 
     name: str

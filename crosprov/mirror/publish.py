@@ -10,12 +10,14 @@ from crosprov.mirror import admission
 from crosprov.mirror.findings import Finding
 from crosprov.mirror.measuring import measure, measure_file
 from crosprov.mirror.mirrors import Mirror
-from crosprov.mirror.model import Archive, Fault, Needs
+from crosprov.mirror.model import Archive, Fault, Need, Needs
+from crosprov.mirror.policy.archives import XZ, folder_of
 from crosprov.mirror.policy.rules import OWN_FORMAT, OWN_LAYOUT
 from crosprov.mirror.proof import read_back
 from crosprov.mirror.readback import WAITS, everybody_reads
 from crosprov.mirror.renaming import next_name
-from crosprov.mirror.stores import Exists, Store, Stored
+from crosprov.mirror.stores import Exists, Recording, Store, Stored
+from crosprov.mirror.wholeness import check_whole
 
 _FOR_OWN = frozenset({OWN_FORMAT.id, OWN_LAYOUT.id})
 
@@ -60,14 +62,22 @@ class Objections(Fault):
 
 
 class Taken(Fault):
-    """Another content has the name; `other` describes it."""
+    """Another content has the name; `other` describes it.
 
-    def __init__(self, where: str, archive: Archive, other: Archive, free: str) -> None:
+    An archive of one's `own` holds a folder of its name, so that another name alone will not do.
+    """
+
+    def __init__(
+        self, where: str, archive: Archive, other: Archive, free: str, *, own: bool
+    ) -> None:
         one = next(iter(other.hashes))
+        again = f"rename its folder to {folder_of(free)}, pack it again, and publish {free}"
+        packed = own and free.endswith(XZ)
         super().__init__(
             f"another file has the name {archive.name} already: {archive.size} bytes with {one} "
             f"{archive.hashes[one]} here, {other.size} bytes with {other.hashes[one]} there",
-            hint=f"a mirror never changes a file: publish this one as {free}",
+            hint="a mirror never changes a file: "
+            + (again if packed else f"publish this one as {free}"),
             where=where,
         )
         self.other = other
@@ -98,17 +108,24 @@ def publish(
     The same content under the name is success. Raises Objections, Taken, and Fault for whatever
     else a person must mend; a Fault after the upload says that the file is there.
     """
-    archive = _admitted(file, mirror, needs, name or file.name, own, allowed, judge)
+    name = name or file.name
+    admission.check_mirror(mirror)
+    admission.check_name(name)
+    need = admission.need_of(needs, name)
+    one_s_own = admission.is_own(need, mirror) if own is None else own
+    archive = _admitted(file, mirror, need, name, one_s_own, own is None, allowed, judge)
     _refuse_leak(mirror, archive)
     store = store or mirror.open()
-    was_there = _is_there(store, archive)
+    was_there = _is_there(store, archive, own=one_s_own)
     proofs: tuple[str, ...] = ()
     if dry_run and not was_there:
         remarks = _doubts(store)
     else:
         if not was_there:
-            _upload(store, file, archive)
+            _upload(store, file, archive, own=one_s_own)
         proofs, remarks = read_back(store, mirror, archive, waits)
+        if was_there and not dry_run:
+            remarks += _remembered(store, archive)
     where = f"{store.place}/{archive.name}"
     access = _access(store, mirror, was_there)
     return Published(
@@ -119,28 +136,27 @@ def publish(
 def _admitted(
     file: Path,
     mirror: Mirror,
-    needs: Needs | None,
+    need: Need | None,
     name: str,
-    own: bool | None,
+    own: bool,
+    guessed: bool,
     allowed: Collection[str],
     judge: admission.Judge,
 ) -> Archive:
     """Measure a file that the mirror may take under a name; raises Fault for any other."""
-    admission.check_mirror(mirror)
-    admission.check_name(name)
-    need = admission.need_of(needs, name)
     archive = measure_file(file, admission.algorithms_for(need), name)
     if archive.size == 0:
         raise Fault("the file is empty", where=str(file))
     if need is not None:
         admission.check_need(archive, mirror, need)
-    one_s_own = admission.is_own(need, mirror) if own is None else own
+    else:  # what a Manifest describes is what it should be
+        check_whole(file, name)
     owners = need.owners if need is not None else ()
     findings = [
-        one for one in judge(file, name, mirror.name, owners, one_s_own) if one.rule not in allowed
+        one for one in judge(file, name, mirror.name, owners, own) if one.rule not in allowed
     ]
     if findings:
-        raise Objections(name, findings, guessed=own is None)
+        raise Objections(name, findings, guessed=guessed)
     return archive
 
 
@@ -155,25 +171,26 @@ def _refuse_leak(mirror: Mirror, archive: Archive) -> None:
     )
 
 
-def _is_there(store: Store, archive: Archive) -> bool:
+def _is_there(store: Store, archive: Archive, *, own: bool) -> bool:
     """Tell whether a file's content is there under its name; raises Taken for another."""
     stored = store.find(archive.name)
     if stored is None:
         return False
     other = _described(store, stored, archive)
     if _differ(archive, other):
-        raise _taken(store, archive, other)
+        raise _taken(store, archive, other, own=own)
     return True
 
 
-def _upload(store: Store, file: Path, archive: Archive) -> None:
+def _upload(store: Store, file: Path, archive: Archive, *, own: bool) -> None:
     """Upload a file; raises Taken when another one was faster."""
     try:
         store.create(archive.name, file, archive)
     except Exists as exists:
         if exists.stored is None:
             raise
-        raise _taken(store, archive, _described(store, exists.stored, archive)) from None
+        other = _described(store, exists.stored, archive)
+        raise _taken(store, archive, other, own=own) from None
 
 
 def _doubts(store: Store) -> tuple[str, ...]:
@@ -182,6 +199,16 @@ def _doubts(store: Store) -> tuple[str, ...]:
     if may_create is None or may_create():
         return ()
     return (f"it would be refused: whoever runs this may not create files in {store.place}",)
+
+
+def _remembered(store: Store, archive: Archive) -> tuple[str, ...]:
+    """Have the store write down a file that was there; say when it cannot."""
+    if isinstance(store, Recording):
+        try:
+            store.remember(archive)
+        except Fault as fault:
+            return (f"that it is published is not written down beside it: {fault}",)
+    return ()
 
 
 def _described(store: Store, stored: Stored, archive: Archive) -> Archive:
@@ -197,13 +224,13 @@ def _differ(archive: Archive, other: Archive) -> bool:
     return archive.size != other.size or common != dict(other.hashes)
 
 
-def _taken(store: Store, archive: Archive, other: Archive) -> Taken:
+def _taken(store: Store, archive: Archive, other: Archive, *, own: bool) -> Taken:
     free = next_name(archive.name)
     for _ in range(20):
         if store.find(free) is None:
             break
         free = next_name(free)
-    return Taken(store.place, archive, other, free)
+    return Taken(store.place, archive, other, free, own=own)
 
 
 def _access(store: Store, mirror: Mirror, was_there: bool) -> str:

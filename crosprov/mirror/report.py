@@ -86,8 +86,8 @@ class Report:
     Times are seconds since 1970. `needed` files belong on the mirror; `present` were there
     before; of the `fetched`, `planned` in a dry run, also the bytes. `checked` were read and
     proven now. `untried` were not come to, because of what `stopped` says. `unknown` files are
-    on the mirror and nothing vouches for them. `last_good` is when a sync last left nothing
-    to be done.
+    on the mirror, and were compared with nothing: nothing vouches for them. `last_good` is when
+    a sync last left nothing to be done.
     """
 
     what: str
@@ -159,7 +159,7 @@ def _sums(report: Report) -> str:
         "not tried": report.untried,
         "not proven": report.unproven,
         "left out": len(report.left_out),
-        "of no tree": report.unknown,
+        "not compared": report.unknown,
     }
     words += [f"{count} {word}" for word, count in counts.items() if count]
     rate = f", {size_of(report.rate)}/s" if report.rate else ""

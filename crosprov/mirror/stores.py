@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from crosprov.mirror.ledger import Proof
 from crosprov.mirror.model import Archive, Fault
 
 PIECE = 512 * 1024  # bytes
@@ -75,6 +76,19 @@ class Store(Protocol):
         The content is compared with the archive's size and hashes before. When the same content
         is there already, that is success, too. Raises Exists and Altered.
         """
+        ...
+
+
+@runtime_checkable
+class Recording(Protocol):
+    """A store beside whose files is written down what people published there."""
+
+    def published(self) -> Mapping[str, Proof]:
+        """Give what was written down, by name."""
+        ...
+
+    def remember(self, archive: Archive) -> None:
+        """Write down a file that is there and was proven, unless that is known already."""
         ...
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from crosprov.mirror import report_json
 from crosprov.mirror.choosing import is_provable, reason_to_leave_out
 from crosprov.mirror.events import Events, Listed, mute
+from crosprov.mirror.findings import several
 from crosprov.mirror.holding import held, incoming_of
 from crosprov.mirror.ledger import Ledger, Proof
 from crosprov.mirror.model import Archive, Need, Needs
 from crosprov.mirror.proving import holds
 from crosprov.mirror.report import Failure, Kind, Report
-from crosprov.mirror.stores import Store, Stored
+from crosprov.mirror.stores import Recording, Store, Stored
 from crosprov.mirror.sync import LEDGER, Options, make_state
 from crosprov.mirror.working import Crew, Tally, Task, Tools
 
@@ -32,8 +33,10 @@ def verify(
     """Read the files of a mirror and compare them with the Manifests, or the ledger.
 
     With `older`, those that were proven within so many seconds are left for another time. Files
-    that no tree needs any more are compared with what they were proven to be. Nothing is
-    changed or removed: what is wrong is in the report's quarantine. Raises Fault.
+    that no tree needs are compared with what was written down when they were published, or
+    with what they were proven to be. Files of which nothing is known are read, so that the next
+    verification can compare them; `unknown` counts them. Nothing is changed or removed: what is
+    wrong is in the report's quarantine. Raises Fault.
     """
     began = time.time()
     with ExitStack() as stack:
@@ -43,14 +46,17 @@ def verify(
         ledger = Ledger(options.state / LEDGER)
         stack.callback(ledger.close)
         listing = store.list()
-        proofs = {proof.name: proof for proof in ledger.proofs()}
+        proofs = _proofs(store, listing, ledger)
         round = _Round(listing, proofs, needs.archives, began - older)
         left_out = round.left_out(options)
         tally = Tally([*round.vanished(), *round.missing(left_out)])
-        events(Listed(0, 0, len(round.tasks), sum(task.size for task in round.tasks)))
+        tasks = [*round.tasks, *round.strangers]
+        events(Listed(0, 0, len(tasks), sum(task.size for task in tasks)))
         tools = Tools.for_reading(store, ledger, incoming, threading.Event())
         Crew(tools, tally, events).work(round.tasks, options.workers)
-    failures = tuple(sorted(tally.failures, key=lambda one: one.name))
+        first = Tally()
+        Crew(tools, first, events).work(round.strangers, options.workers)
+    failures = tuple(sorted([*tally.failures, *first.failures], key=lambda one: one.name))
     return Report(
         what="verify",
         mirror=store.place,
@@ -60,18 +66,36 @@ def verify(
         present=len(listing.keys() & needs.archives.keys()),
         checked=tally.checked,
         checked_bytes=tally.checked_bytes,
-        unknown=round.unknown,
-        untried=tally.untried,
-        stopped=tally.stopped,
+        unknown=round.unknown + len(round.strangers),
+        untried=tally.untried + first.untried,
+        stopped=tally.stopped or first.stopped,
         failures=failures,
         left_out=left_out,
+        remarks=tuple(round.remarks(first)),
         last_good=report_json.last_good(options.state),
     )
 
 
+def _proofs(store: Store, listing: Mapping[str, Stored], ledger: Ledger) -> dict[str, Proof]:
+    """Give what is known of files: of the ledger, and what was written down beside them.
+
+    The ledger has the last word: whoever changes a file on its host can change the line, too.
+    """
+    proofs = {proof.name: proof for proof in ledger.proofs()}
+    published = store.published() if isinstance(store, Recording) else {}
+    for name, proof in published.items():
+        if name in listing and name not in proofs:
+            proofs[name] = proof
+            ledger.note(proof)
+    return proofs
+
+
 @dataclass(slots=True)
 class _Round:
-    """Choose which files are read: those whose last proof does not hold, or is from `before`."""
+    """Choose which files are read: those whose last proof does not hold, or is from `before`.
+
+    Of `strangers` nothing is known; `unknown` ones have only hashes that nothing here computes.
+    """
 
     listing: Mapping[str, Stored]
     proofs: Mapping[str, Proof]
@@ -79,6 +103,7 @@ class _Round:
     before: float
     unknown: int = 0
     tasks: list[Task] = field(default_factory=list)
+    strangers: list[Task] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name, stored in self.listing.items():
@@ -89,7 +114,9 @@ class _Round:
         need = self.needs.get(name)
         if need is None and proof is not None:
             need = Need(Archive(name, proof.size, proof.by_algorithm()), ())
-        if need is None or not is_provable(need):
+        if need is None:
+            self.strangers.append(Task(Need(Archive(name, stored.size, {}), ()), stored))
+        elif not is_provable(need):
             self.unknown += 1
         elif proof is None or not holds(proof, stored) or proof.proven <= self.before:
             self.tasks.append(Task(need, stored))
@@ -111,6 +138,20 @@ class _Round:
             for name in self.needs.keys() - self.listing.keys()
         }
         return {name: reason for name, reason in reasons.items() if reason is not None}
+
+    def remarks(self, first: Tally) -> Iterator[str]:
+        """Say what was not compared; `first` is what became of the strangers."""
+        if self.strangers:
+            yield (
+                f"not compared: nothing is known of {several(len(self.strangers), 'file')}, such "
+                f"as {self.strangers[0].need.archive.name}; what {first.checked} of them are now "
+                "is written down, and compared the next time"
+            )
+        if self.unknown:
+            yield (
+                f"not compared: of {several(self.unknown, 'file')} the Manifests have only hashes "
+                "that cannot be computed here"
+            )
 
     def missing(self, left_out: Mapping[str, str]) -> list[Failure]:
         """Name the files that are needed and never were there."""

@@ -22,9 +22,10 @@ from crosprov.facts.containers import (
     ContainerState,
     ids_of,
 )
+from crosprov.facts.docker import short_id
 from crosprov.operations import marks
 from crosprov.operations.container_spec import ContainerSpec
-from crosprov.operations.docker_daemon import need_docker
+from crosprov.operations.docker_daemon import need_docker, what_docker_has
 from crosprov.operations.effects import effects
 from crosprov.operations.note import Commands, Note, Noted
 from crosprov.operations.operation import operation
@@ -188,14 +189,18 @@ def _note(
         after["restart"] = "a start that is due, or not known to have been good"
     if ready:
         after["ready"] = ready
-    create = not seen.exists
+    create = not seen.exists and seen.docker != "down"
     return Note(
         kind="container",
         name=name,
-        action=Action.CREATE if create else Action.UPDATE if before or reasons else Action.RUN,
+        action=Action.CREATE
+        if create
+        else Action.UPDATE
+        if before or reasons or unknown
+        else Action.RUN,
         before=before,
         after=after,
-        unknown=("what Docker has on the host",) if unknown else (),
+        unknown=(what_docker_has(seen.docker),) if unknown else (),
     )
 
 
@@ -214,8 +219,8 @@ def _compare_specs(
             after[key] = _words(new[key]) if key in new else None
     if seen.exists and effects().image_differs(spec.image, seen.image, seen.wanted_image):
         coming = effects().images.get(spec.image, seen.wanted_image)
-        before["image id"] = seen.image
-        after["image id"] = coming or "(known after apply)"
+        before["image id"] = short_id(seen.image)
+        after["image id"] = short_id(coming) or "(known after apply)"
 
 
 def _words(value: Any) -> str:

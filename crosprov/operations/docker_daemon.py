@@ -27,6 +27,8 @@ ROTATING = ("json-file", "local")
 DRIVER = "json-file"  # the one without a word about it
 _ROTATION = ("max-size", "max-file")
 
+NOT_KNOWN = "not known: Docker does not answer"  # in a status
+
 # What dockerd takes over when it is told to read its file anew (daemon/reload.go of moby, the
 # same from 20.10 on); all else waits for a restart.
 RELOADED = frozenset({
@@ -135,6 +137,12 @@ def stopping(packages: Collection[str] = (), /) -> Commands:
     else:
         known.notices.append(f"Docker is restarted, which stops these for a moment: {names}")
     yield from ()
+
+
+def what_docker_has(seen_docker: str) -> str:
+    """Word for a plan what is not known, as long as Docker does not answer or is not there."""
+    later = ": known once Docker answers" if seen_docker == "down" else ""
+    return f"what Docker has on the host{later}"
 
 
 def need_docker(seen_docker: str, what: str) -> bool:

@@ -26,10 +26,12 @@ from crosprov.errors import PlanError
 from crosprov.facts.container_names import DOME, NGINX, UWSGI
 from crosprov.facts.containers import OLD
 from crosprov.facts.dome_containers import (
+    ELSEWHERE_FUNCTION,
     OBSERVE_FUNCTION,
     WANTED_IMAGE,
     DomeContainers,
     DomeContainersFact,
+    stale_function,
 )
 from crosprov.facts.factory_versions import VERSION_FUNCTIONS, Installed
 from crosprov.operations import marks
@@ -38,19 +40,19 @@ from crosprov.operations.deployment_script import (
     installed,
     running,
 )
-from crosprov.operations.docker_daemon import need_docker
+from crosprov.operations.docker_daemon import NOT_KNOWN, UNIT, need_docker
 from crosprov.operations.dome_containers import (
     database_of,
     differences,
     is_essential,
     made_by_the_script,
 )
+from crosprov.operations.dome_note import note
 from crosprov.operations.dome_script import DOME_SCRIPT
 from crosprov.operations.effects import effects, state_dir
-from crosprov.operations.note import PROGRESS, Commands, Note, Noted
+from crosprov.operations.note import PROGRESS, Commands, Noted
 from crosprov.operations.operation import operation
 from crosprov.operations.readiness import answers_function
-from crosprov.planning.plan import Action
 from crosprov.roles.factory_server import Settings
 
 MARK = "dome"  # a folder that is made anew names it among its restarts
@@ -65,8 +67,10 @@ def dome(shared: str, /, *, wanted: Settings) -> Commands:
 
     Containers that somebody made with the script are Dome's as well as any. What only stopped
     is started. What differs is run anew by the script, and brought back when the new Dome does
-    not answer. Raises PlanError where Docker does not answer and nothing in this plan starts
-    it, and where something other than a file is in the place of the database.
+    not answer. Containers that talk to a socket of Docker that is gone are restarted. Raises
+    PlanError where Docker does not answer and nothing in this plan starts it, where something
+    other than a file is in the place of the database, and where all data would stay behind in
+    another folder.
     """
     database = database_of(shared)
     seen = host.get_fact(
@@ -76,6 +80,8 @@ def dome(shared: str, /, *, wanted: Settings) -> Commands:
     if seen.database == "other":
         raise PlanError(f"{database} is not a file, and Dome's database must be one",
                         hint="look into it, and move it away by hand")  # fmt: skip
+    if seen.elsewhere:
+        raise _stays_behind(seen.elsewhere, shared)
     versions = installed(wanted)
     goal = goal_of(wanted, versions)
     known = need_docker(seen.docker, "Dome runs in containers")
@@ -84,10 +90,14 @@ def dome(shared: str, /, *, wanted: Settings) -> Commands:
     if switches:
         _foresee_image(differs, seen, versions, wanted.image)
     due = effects().restart_due(MARK, marked=seen.due)
-    effects().about["Dome"] = f"{versions.current or 'no image'}, {_state(seen)}"
-    if known and not (differs or due or seen.leftovers or seen.cut):
+    effects().about["Dome"] = (
+        NOT_KNOWN if seen.docker == "down" else f"{versions.current or 'no image'}, {_state(seen)}"
+    )
+    again = known and seen.live_restore and _docker_starts_anew()
+    if known and not (differs or due or again or seen.stale or seen.leftovers or seen.cut):
         return
     effects().restart_done(MARK)
+    effects().new_database = "database" in differs and _exists(seen)
     if not known or any(not key.endswith(" state") or now is None
                         for key, (now, _) in differs.items()):  # fmt: skip
         effects().recreated.update(DOME)
@@ -95,8 +105,37 @@ def dome(shared: str, /, *, wanted: Settings) -> Commands:
         _warn_of_the_way_back(wanted, versions, goal.version, seen)
     yield Noted(
         PROGRESS + _script(wanted, goal.version, restart=due),
-        _note(wanted, goal.version, versions, seen, differs, known=known, due=due),
+        note(
+            wanted,
+            goal.version,
+            versions,
+            seen,
+            differs,
+            known=known,
+            due=due,
+            again=again,
+            ready=_url(wanted),
+            within=_RUN_WITHIN + 4 * _READY_WITHIN + 300.0,
+        ),
     )
+
+
+def _stays_behind(old: str, new: str) -> PlanError:
+    return PlanError(
+        f"the factory server's data is in {old}, and would stay behind when its shared folder is "
+        f"{new}",
+        hint=f"with `shared_dir: {old}`, `crosprov factory backup` it, or stop its containers and "
+        f"`mv {old} {new}`; with {new}, `crosprov factory restore` the backup, and apply. To begin "
+        f"anew, move {database_of(old)} away",
+    )
+
+
+def _exists(seen: DomeContainers) -> bool:
+    return any(seen.has(name) for name in DOME)
+
+
+def _docker_starts_anew() -> bool:
+    return UNIT in effects().restarted or effects().brings_docker
 
 
 def _foresee_image(
@@ -139,41 +178,6 @@ def _warn_of_the_way_back(
     )
 
 
-def _note(
-    wanted: Settings,
-    version: str,
-    versions: Installed,
-    seen: DomeContainers,
-    differs: dict[str, tuple[str | None, str | None]],
-    *,
-    known: bool,
-    due: bool,
-) -> Note:
-    before: dict[str, str | None] = {}
-    after: dict[str, str | None] = {}
-    exists = any(seen.has(name) for name in DOME)
-    if known:
-        for key, (now, then) in differs.items():
-            if now is not None:
-                before[key] = f"of version {versions.current}" if now == WANTED_IMAGE else now
-            after[key] = f"of version {version}" if key.endswith(" image") else then
-        if not exists and not seen.leftovers:
-            after = {"version": version, "port": str(wanted.dome_port)}
-    if seen.leftovers or seen.cut:
-        before["left by a run that was cut short"] = ", ".join(seen.leftovers) or "its record"
-    if due and not differs:
-        after["restart"] = "a folder of Dome was made anew"
-    after["ready"] = _url(wanted)
-    return Note(
-        kind="dome", name=wanted.shared_dir,
-        action=Action.UPDATE if exists or seen.leftovers or (not known and versions.kept)
-        else Action.CREATE,
-        before=before, after=after,
-        unknown=() if known else ("what Docker has on the host",),
-        within=_RUN_WITHIN + 4 * _READY_WITHIN + 300.0,
-    )  # fmt: skip
-
-
 def _url(wanted: Settings) -> str:
     return f"http://127.0.0.1:{wanted.dome_port}/projects/"
 
@@ -203,6 +207,8 @@ def _script(wanted: Settings, version: str, *, restart: bool) -> str:
         running(wanted, within=_RUN_WITHIN)
         + VERSION_FUNCTIONS
         + OBSERVE_FUNCTION
+        + stale_function()
+        + ELSEWHERE_FUNCTION
         + answers_function(_url(wanted), _ANSWERS, _READY_WITHIN)
         + body
     )

@@ -53,9 +53,9 @@ def dome_password(account: str, secret: str, /, *, dome: Dome) -> Commands:
     seen = _seen(account)
     value = vault.reveal(secret.encode()).decode()
     right = verified(seen.hash, value)
+    effects().about[f"password of {account}"] = _told(seen, right, value)
     anew = UWSGI in effects().recreated
     if not anew and (right or (right is None and _recorded(seen, value))):
-        effects().about[f"password of {account}"] = "as declared"
         return
     unknown: tuple[str, ...] = ()
     if anew and seen.hash:
@@ -83,9 +83,19 @@ def tell_password(account: str, /) -> Commands:
         effects().notices.append(
             f"Dome's account {account} has the default password; declare admin_password"
         )
-    words = {True: "the default one", False: "not the default one", None: "not known"}
+    words = {
+        True: "the documented default", False: "not the documented default", None: "not known",
+    }  # fmt: skip
     effects().about[f"password of {account}"] = words[right]
     yield from ()
+
+
+def _told(seen: PasswordState, right: bool | None, value: str) -> str:
+    if right or (right is None and _recorded(seen, value)):
+        return "as declared"
+    if verified(seen.hash, DEFAULT):
+        return "the documented default"
+    return "not known" if right is None else "not the declared one"
 
 
 def verified(encoded: str, password: str) -> bool | None:

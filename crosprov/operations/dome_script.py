@@ -105,6 +105,10 @@ one_shots_over() {{ # containers of a `run` that was killed: never two migration
     done
 }}
 switch() {{
+  if [ ! -e "$db" ] && was=$(elsewhere "$db") && [ -n "$was" ]; then
+    echo "the factory server's data is in $was, and would stay behind; move it by hand" >&2
+    return 1
+  fi
   if [ "$step" = back ]; then names_back && rm -f "$phase" && step= || return; fi
   if [ "$step" = switched ]; then
     for n in {backwards}; do remove "$n" || return; done
@@ -122,7 +126,10 @@ alone || exit
 mkdir -p "${{phase%/*}}" && {leave} || exit
 restart={restart} step= copy=-
 [ ! -e "$phase" ] || read -r step copy < "$phase" || exit
-if [ "$step" = back ] || differs; then switch || exit; else start || failed; fi
+if [ "$step" = back ] || differs; then switch || exit; else
+  for n in {names}; do if stale "$n"; then restart=yes; fi; done
+  start || failed
+fi
 progress "waits for Dome"
 answers || failed
 was=$(version_of_image "$(image_of {uwsgi}{old})")

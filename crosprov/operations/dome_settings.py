@@ -14,14 +14,13 @@ from pyinfra import host
 
 from crosprov.facts import container_names
 from crosprov.facts.dome import VOLUMES, PartsFact, PartsState
+from crosprov.operations.docker_daemon import NOT_KNOWN
 from crosprov.operations.dome_requests import PROJECT_TIME, Dome, body, functions
 from crosprov.operations.effects import effects
 from crosprov.operations.note import Commands, Note, Noted
 from crosprov.operations.operation import operation
-from crosprov.operations.project_wish import dome_state
+from crosprov.operations.project_wish import dome_state, why_unknown
 from crosprov.planning.plan import Action
-
-_UNKNOWN = "what Dome has set: it does not answer yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,8 @@ def dome_setting(setting: Setting, on: bool, /, *, dome: Dome) -> Commands:
         return
     note = Note(
         "dome setting", setting.key, Action.UPDATE, before=before,
-        after=after or {"state": _word(on)}, unknown=() if told.known else (_UNKNOWN,),
+        after=after or {"state": _word(on)},
+        unknown=() if told.known else (f"what Dome has set: {why_unknown()}",),
         within=PROJECT_TIME,
     )  # fmt: skip
     yield Noted(_script(setting, on, dome), note)
@@ -153,6 +153,7 @@ def tell_dome(dome: Dome, /) -> Commands:
     else:
         words = "does not answer" if told.status in ("", "000") else f"answers {told.status}"
     about["Dome"] = ", ".join(filter(None, (about.get("Dome"), words)))
+    off = NOT_KNOWN if parts.docker == "down" else "off"
     for setting, title in ((TFTP, "TFTP"), (MULTICAST, "multicast")):
-        about[title] = parts.part(setting.container or "").status or "off"
+        about[title] = parts.part(setting.container or "").status or off
     yield from ()

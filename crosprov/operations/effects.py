@@ -35,6 +35,7 @@ class Effects:
     written: dict[str, PathState] = field(default_factory=dict)  # paths as they will be
     emptied: set[str] = field(default_factory=set)  # directories that will have lost their content
     recreated: set[str] = field(default_factory=set)  # containers made anew
+    new_database: bool = False  # Dome, which answers now, begins with an empty database
     unit_states: dict[str, UnitState] = field(default_factory=dict)  # units as they will be
     accounts: dict[str, UserState] = field(default_factory=dict)  # users as they will be
     executing: bool = False  # pyinfra's own program carries out, after it prepared

@@ -21,6 +21,7 @@ from pyinfra.api import StringCommand
 
 from crosprov.facts import container_names
 from crosprov.facts.containers import OLD
+from crosprov.facts.docker import short_id
 from crosprov.facts.factory_versions import (
     KEPT,
     VERSION_FUNCTIONS,
@@ -36,7 +37,7 @@ from crosprov.operations.deployment_script import (
     installed,
     running,
 )
-from crosprov.operations.docker_daemon import need_docker
+from crosprov.operations.docker_daemon import need_docker, what_docker_has
 from crosprov.operations.effects import effects
 from crosprov.operations.image_script import CLEAN, FINISH, ROOM, UNPACKED, VARIABLES
 from crosprov.operations.note import PROGRESS, Commands, Content, LocalFile, Note, Noted
@@ -87,8 +88,8 @@ def _note(name: str, goal: Goal, seen: Installed, *, known: bool, untagged: bool
         after["version"] = goal.version
         after["from"] = _origin(goal)
         if seen.replaced and seen.current == goal.version:
-            before["id"] = seen.image
-            after["id"] = seen.tags[goal.version].image
+            before["id"] = short_id(seen.image)
+            after["id"] = short_id(seen.tags[goal.version].image)
     if seen.left:
         before["left by a run that was cut short"] = ", ".join(
             path.rpartition("/")[2] for path in seen.left
@@ -99,7 +100,7 @@ def _note(name: str, goal: Goal, seen: Installed, *, known: bool, untagged: bool
     return Note(
         kind="image", name=name, action=Action.UPDATE if there else Action.CREATE,
         before=before, after=after,
-        unknown=() if known else ("what Docker has on the host",), within=_WITHIN,
+        unknown=() if known else (what_docker_has(seen.docker),), within=_WITHIN,
     )  # fmt: skip
 
 

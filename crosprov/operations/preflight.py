@@ -44,10 +44,11 @@ def factory_host(
         datagrams=tuple(claimed.port for claimed in intent.ports if claimed.udp_of),
     )  # fmt: skip
     problems = []
-    try:
-        intent = replace(intent, loads=load())
-    except PlanError as error:
-        problems.append((error.message, error.hint))
+    if seen.root:
+        try:
+            intent = replace(intent, loads=load())
+        except PlanError as error:
+            problems.append((error.message, error.hint))
     later = seen.docker != "ok" or effects().brings_docker
     verdict = judge(intent, replace(seen, server="", oldest_api="") if later else seen)
     problems = [*verdict.problems, *problems]

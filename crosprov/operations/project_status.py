@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crosprov.facts.umpire import UmpireState
+from crosprov.operations.docker_daemon import NOT_KNOWN
 from crosprov.operations.dome_requests import Dome
 from crosprov.operations.effects import effects
 from crosprov.operations.note import Commands
@@ -28,8 +29,9 @@ def tell_projects(wishes: Sequence[Wish], /, *, dome: Dome) -> Commands:
         if wish.state is State.ENABLED:
             _tell(wish, umpire_state(dome, wish))
         elif wish.state is State.DISABLED:
-            status = umpire_state(dome, wish).status
-            effects().about[f"Umpire {wish.name}"] = status or "disabled"
+            seen = umpire_state(dome, wish)
+            unseen = NOT_KNOWN if seen.docker == "down" else "disabled"
+            effects().about[f"Umpire {wish.name}"] = seen.status or unseen
     yield from ()
 
 
@@ -52,14 +54,17 @@ def _fate(enabled: Sequence[str], dome: Dome) -> str:
 
 def _tell(wish: Wish, seen: UmpireState) -> None:
     about = effects().about
-    if not seen.status:
+    answers = f"version {seen.version}, answers on port {wish.base}"
+    if seen.docker == "down":
+        words = NOT_KNOWN if seen.version is None else f"{answers}; Docker does not"
+    elif not seen.status:
         words = "not there"
     elif seen.status != "running":
         words = seen.status
     elif seen.version is None:
         words = f"runs, and does not answer on port {wish.base}"
     else:
-        words = f"version {seen.version}, answers on port {wish.base}"
+        words = answers
     about[f"Umpire {wish.name}"] = words
     for name, answer in (("instalog", seen.instalog), ("dkps", seen.dkps)):
         if name in wish.asked:

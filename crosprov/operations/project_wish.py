@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pyinfra import host
@@ -43,8 +43,17 @@ class Wish:
 
 
 def dome_state(dome: Dome, *, schema: bool = False) -> DomeState:
-    """Give what Dome told at this plan, with the schema of services where that is asked for."""
-    return host.get_fact(DomeFact, port=dome.port, schema=schema)
+    """Give what Dome told at this plan, with the schema of services where that is asked for.
+
+    A Dome that this plan runs on a new database knows nothing of what it tells now.
+    """
+    told: DomeState = host.get_fact(DomeFact, port=dome.port, schema=schema)
+    return replace(told, known=False, rows={}, settings=None) if effects().new_database else told
+
+
+def why_unknown() -> str:
+    """Say why it is not known what Dome knows."""
+    return "its database is made anew" if effects().new_database else "it does not answer yet"
 
 
 def umpire_state(dome: Dome, wish: Wish) -> UmpireState:

@@ -12,10 +12,11 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from crosprov.facts.docker import short_id
 from crosprov.facts.dome import DomeState
 from crosprov.facts.umpire import UmpireState
 from crosprov.inventory.factory import UMPIRE_OFFSETS
-from crosprov.operations.docker_daemon import need_docker
+from crosprov.operations.docker_daemon import need_docker, what_docker_has
 from crosprov.operations.dome_requests import PROJECT_TIME, Dome, functions
 from crosprov.operations.effects import effects
 from crosprov.operations.note import Commands, Note, Noted
@@ -28,6 +29,7 @@ from crosprov.operations.project_wish import (
     made_anew,
     made_from,
     umpire_state,
+    why_unknown,
 )
 from crosprov.planning.plan import Action
 
@@ -60,13 +62,13 @@ def project(wish: Wish, /, *, dome: Dome) -> Commands:
     seen = umpire_state(dome, wish)  # first: others ask Dome, and so all is asked at once
     rows = dome_state(dome)
     known = need_docker(seen.docker, f"the project {wish.name} runs in a container")
-    unknown = _unknown(rows) if known else ("what Docker has on the host",)
+    unknown = _unknown(rows) if known else (what_docker_has(seen.docker),)
     found = _compare(dome, wish, rows, seen)
     if not (unknown and _matters(wish, seen)) and not (found.before or found.after):
         return
     if wish.state is State.ENABLED:
         effects().recreated.add(wish.container)
-    yield Noted(_script(dome, wish), _note(dome, wish, rows, found, unknown))
+    yield Noted(_script(dome, wish), _note(dome, wish, rows, seen, found, unknown))
 
 
 @operation
@@ -98,7 +100,7 @@ def _overlap(base: int, port: int | None) -> bool:
 
 
 def _unknown(rows: DomeState) -> tuple[str, ...]:
-    return () if rows.known else ("what Dome knows: it does not answer yet",)
+    return () if rows.known else (f"what Dome knows: {why_unknown()}",)
 
 
 def _matters(wish: Wish, seen: UmpireState) -> bool:
@@ -147,16 +149,16 @@ def _compare_container(dome: Dome, wish: Wish, seen: UmpireState, found: _Differ
     found.after["made anew"] = "; ".join(found.anew)
     if effects().image_differs(dome.image, seen.image, seen.wanted_image):
         coming = effects().images.get(dome.image, seen.wanted_image)
-        found.add("image id", _short(seen.image), _short(coming) or _AFTER)
-
-
-def _short(image: str) -> str:
-    """Give the beginning of an id, as Docker shows it."""
-    return image.removeprefix("sha256:")[:12]
+        found.add("image id", short_id(seen.image), short_id(coming) or _AFTER)
 
 
 def _note(
-    dome: Dome, wish: Wish, rows: DomeState, found: _Differences, unknown: tuple[str, ...]
+    dome: Dome,
+    wish: Wish,
+    rows: DomeState,
+    seen: UmpireState,
+    found: _Differences,
+    unknown: tuple[str, ...],
 ) -> Note:
     if unknown:
         found.after.setdefault("project", wish.state.value)
@@ -164,6 +166,8 @@ def _note(
             found.after.setdefault("umpire_port", str(wish.base))
     if wish.state is State.DELETED:
         action = Action.DELETE
+    elif not rows.known and (seen.data or seen.docker == "down"):
+        action = Action.UPDATE
     elif wish.name not in rows.rows and wish.state is not State.ABSENT:
         action = Action.CREATE
     else:

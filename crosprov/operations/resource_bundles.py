@@ -18,6 +18,7 @@ from pyinfra.api import StringCommand
 
 from crosprov.bundle_choice import COPY, NOTHING, UPLOAD, choose
 from crosprov.errors import PlanError
+from crosprov.factory.resources import damage
 from crosprov.facts.files import Kind, PathFact
 from crosprov.localfiles import measured
 from crosprov.operations.dome_requests import Dome, body, functions
@@ -46,7 +47,7 @@ def resource_bundle(wish: Wish, bundle: Bundle, /, *, dome: Dome) -> Commands:
     """Make a bundle of resources the active one of a project.
 
     It is sent only when Dome does not have its content. Raises PlanError for a file that cannot
-    be read or is empty, and for a name that cannot stand in a path of Dome.
+    be read or is no whole zip or tar archive, and for a name that cannot stand in a path of Dome.
     """
     size, sha256 = _measured(bundle)
     record = _record(wish.name, sha256)
@@ -97,13 +98,14 @@ def _measured(bundle: Bundle) -> tuple[int, str]:
         )
     try:
         size, sha256 = measured(bundle.path)
+        why = damage(bundle.path) if size else "is empty"
     except OSError as error:
         raise PlanError(
             f"the bundle {bundle.path} cannot be read: {error.strerror}",
             hint="paths are relative to the inventory",
         ) from None
-    if not size:
-        raise PlanError(f"the bundle {bundle.path} is empty", hint="was its download cut short?")
+    if why is not None:
+        raise PlanError(f"the bundle {bundle.path} {why}", hint="was its download cut short?")
     return size, sha256
 
 

@@ -19,6 +19,7 @@ import copy
 import functools
 import logging
 import posixpath
+import re
 import shlex
 import threading
 import traceback
@@ -50,6 +51,7 @@ from crosprov.secrets import vault
 _engine = threading.Lock()
 _UNPLANNABLE_ARGUMENTS = ("_get_pty", "_stdin", "_retries", "_sudo_password", "_su_password")
 _WRAPPING = ("_sudo", "_sudo_user", "_su_user", "_doas", "_dzdo", "_chdir", "_env")
+_AS_ROOT = "log in as root, or set ssh.sudo: true"
 _PROGRAMS = "hosts need the usual small programs: stat, sha256sum, base64, readlink, sed, awk"
 _NOT_FOR_THE_SHELL = {"_success_exit_codes", "_timeout", "_get_pty", "_stdin"}
 
@@ -310,8 +312,8 @@ def _sentence(host: Host, role: str, what: str, error: Exception) -> CrosprovErr
             return error
         case PyinfraError():
             reason = connector.failed if "No hosts remaining" in str(error) else str(error)
-            hint = _PROGRAMS if reason and "not found" in reason else None
-            return PlanError(f"role {role}: {what} cannot be planned: {reason}", hint=hint)
+            message = f"role {role}: {what} cannot be planned: {reason}"
+            return PlanError(message, hint=_hint(reason or ""))
     frames = traceback.extract_tb(error.__traceback__)
     # The last line of the deploy's own, not that of a library which it called wrongly.
     own = [frame for frame in frames if "site-packages" not in frame.filename]
@@ -320,6 +322,13 @@ def _sentence(host: Host, role: str, what: str, error: Exception) -> CrosprovErr
         f"role {role}: {what} has a defect: {type(error).__name__}: {error}",
         hint=f"look at {where.filename}, line {where.lineno}",
     )
+
+
+def _hint(reason: str) -> str | None:
+    """Say what a question to a host lacked, where its answer tells."""
+    if "not found" in reason:
+        return _PROGRAMS
+    return _AS_ROOT if re.search(r"[Pp]ermission denied", reason) else None
 
 
 def _change(

@@ -56,6 +56,16 @@ Defines `boot_id`, too, which prints the id of the boot.
 """
 
 
+def busy(host: str, owner: str, own: str) -> str:
+    """Say who is at work on a host; `owner` and `own`, of this run, are user@machine.
+
+    A run that was interrupted here goes on there to the end of its step.
+    """
+    if owner == own:
+        return f"an earlier run of yours is still at work on {host}: {owner}"
+    return f"another run is at work on {host}: {owner}"
+
+
 def holder(answer: Answer) -> str | None:
     """Word who holds the lock, None when nobody does."""
     words = answer.stdout.decode("utf-8", "replace").split(" ", 3)

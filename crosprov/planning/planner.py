@@ -118,9 +118,10 @@ def _ask_when_free(
             return answers
         if time.monotonic() > deadline:
             raise HostBusy(
-                model.name, f"another run has been at work on it for two minutes: {owner}",
+                model.name,
+                f"another run has been at work on {model.name} for two minutes: {owner}",
                 hint="wait for it to end, or end it",
-            )  # fmt: skip
+            )
         held(owner)
         time.sleep(1.0)
 

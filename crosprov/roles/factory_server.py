@@ -25,7 +25,7 @@ from crosprov.inventory.fields import (
     matching,
     refusal,
 )
-from crosprov.roles.role import Claim, Probe, RoleSettings, http_probe
+from crosprov.roles.role import Claim, Objection, Probe, RoleSettings, http_probe
 
 OVERLORD_PORT = 4455  # where ghosts connect: setup/cros_docker.sh
 
@@ -42,10 +42,28 @@ PlainPath = Annotated[
 ]
 
 
+_FAR_ENOUGH = f"Umpire base ports on one host are more than {MAX_PORT_OFFSET} apart"
+
+
+def _too_near(distance: int, other: str) -> str | None:
+    if distance > MAX_PORT_OFFSET:
+        return None
+    return (
+        f"is only {distance} away from that of {other}"
+        if distance
+        else f"is the same base as that of {other}"
+    )
+
+
 class Settings(RoleSettings):
     """A factory server: Dome, and one Umpire for each project."""
 
     image: ClassVar[str] = "cros/factory_server"  # the name that the deployment script gives it
+
+    former: ClassVar[Mapping[str, str]] = {
+        "image": "the deployment script fixes the image's name; image_archive or bundle says "
+        "where it comes from",
+    }
 
     after: ClassVar[tuple[str, ...]] = ("common", "docker")
     implies: ClassVar[tuple[str, ...]] = ("docker",)
@@ -127,17 +145,6 @@ class Settings(RoleSettings):
             )
         return self
 
-    @model_validator(mode="after")
-    def _bases_apart(self) -> Settings:
-        kept = [(name, one) for name, one in self.projects.items() if not one.absent]
-        for (one, first), (other, second) in combinations(kept, 2):
-            distance = abs(first.umpire_port - second.umpire_port)
-            if distance <= MAX_PORT_OFFSET:
-                message = f"has the bases of {one} and {other} only {distance} apart"
-                hint = f"Umpire base ports on one host are more than {MAX_PORT_OFFSET} apart"
-                raise refusal(message, hint)
-        return self
-
     def claims(self) -> tuple[Claim, ...]:
         """Return Dome's port, and every port that an Umpire publishes."""
         umpires = (
@@ -157,6 +164,15 @@ class Settings(RoleSettings):
                 Claim(OVERLORD_PORT, "overlord", "the ghosts of Overlord"),
             )
         return (Claim(self.dome_port, "dome_port", "Dome"), *overlord, *umpires)
+
+    def objections(self, roles: Mapping[str, Mapping[str, RoleSettings]]) -> tuple[Objection, ...]:
+        """Object to projects whose Umpires would take each other's ports."""
+        kept = [(name, one.umpire_port) for name, one in self.projects.items() if not one.absent]
+        return tuple(
+            Objection(f"projects.{name}.umpire_port", message, _FAR_ENOUGH)
+            for (other, first), (name, port) in combinations(kept, 2)
+            if (message := _too_near(abs(port - first), other)) is not None
+        )
 
     def probes(self, address: str) -> tuple[Probe, ...]:
         """Ask for Dome's front page."""

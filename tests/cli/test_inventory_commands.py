@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from crosprov.cli.app import run
 from tests.inventory.labs import EXAMPLES, ROOT
 
 PROGRAM = "import sys; sys.argv[0] = 'crosprov'; from crosprov.cli import main; main()"
@@ -259,3 +260,15 @@ def test_checking_an_inventory_loads_nothing_heavy() -> None:
         check=True,
     )
     assert done.stderr == "0 []\n"
+
+
+def test_ctrl_c_in_a_command_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("crosprov.inventory.load.load_lab", stop)
+    words = ["factory", "backup", "lab.yml", "--host", "factory1", "--out", "new.tar"]
+    assert run(words) == 130
+    assert capsys.readouterr().err.startswith("error: stopped by the keyboard\nhint: ")

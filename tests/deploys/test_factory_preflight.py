@@ -17,7 +17,7 @@ from tests.deploys import labs, scripted
 from tests.deploys.scripted import ScriptedHost
 
 PROJECTS = "projects: {eve: {}, kevin: {umpire_port: 9080}}"
-CONTENT = b"resources"
+CONTENT = b"PK\x05\x06" + bytes(18)  # a zip archive without members
 RECORD = f"/state/bundles/eve-{hashlib.sha256(CONTENT).hexdigest()}"
 ALL = {"/cros_docker", "/state", "/var/lib/docker"}
 FULL = "1 5000 10"  # the only file system: its size, and 1 GB that is free, which is to be spare

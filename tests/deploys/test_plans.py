@@ -193,7 +193,16 @@ DRIFTS: list[tuple[str, Callable[[ScriptedHost], object], list[str]]] = [
     ("factory1", lambda h: h.dome.update({"dome_nginx port 80/tcp": "1"}), ["~ dome /cros_docker"]),
     ("factory1", lambda h: h.dome.update({"dome_uwsgi env HOST_X": "1"}), []),
     ("factory1", lambda h: h.dome.pop("dome_uwsgi env HOST_TFTP_DIR"), []),  # an older script
-    ("factory1", _gone("/cros_docker/dome/db.sqlite3"), ["~ dome /cros_docker"]),
+    (
+        "factory1",
+        _gone("/cros_docker/dome/db.sqlite3"),  # what Dome tells now it will not know by then
+        [
+            "~ dome /cros_docker",
+            "~ dome setting version_check",
+            "~ project eve",
+            "~ project kevin",
+        ],
+    ),
     (
         "factory1",
         _gone("/cros_docker/tftp"),

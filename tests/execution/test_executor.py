@@ -16,7 +16,7 @@ from crosprov.errors import ChangeFailed, HostBusy, HostError, HostSilent, Stale
 from crosprov.execution.events import ChangeDone, ChangeStarted
 from crosprov.execution.script import Script
 from crosprov.planning.batch import Batch
-from crosprov.planning.lock import HELD, holder
+from crosprov.planning.lock import HELD, busy, holder
 from crosprov.secrets import vault
 from tests.execution.labor import carried, plan_of, sending, shell, wait_for, writing
 
@@ -53,6 +53,32 @@ def test_a_failure_with_one_line_to_say_has_it_as_its_sentence(tmp_path: Path) -
     _, error = carried(plan_of(tmp_path / "s", shell("bad", "echo 'no such build' >&2; exit 7")))
     assert isinstance(error, ChangeFailed)
     assert error.message == "test bad could not be run: no such build (status 7)"
+
+
+@pytest.mark.parametrize(
+    ("last", "begins"),
+    [
+        ("E: Unable to locate package nginx", True),
+        ("mv: cannot stat 'a': No such file or directory", True),
+        ("PermissionError: [Errno 13] Permission denied: '/x'", True),
+        ("docker: Error response from daemon: port is taken.", True),
+        ('See "systemctl status nginx.service" for details.', False),
+        ("it goes on from there", False),
+    ],
+)
+def test_a_cause_that_is_said_last_is_the_sentence(tmp_path: Path, last: str, begins: bool) -> None:
+    (tmp_path / "said").write_text(f"Reading lists...\n{last}\n\n")
+    command = f"cat {tmp_path / 'said'} >&2; exit 7"
+    _, error = carried(plan_of(tmp_path / "s", shell("bad", command)))
+    assert isinstance(error, ChangeFailed)
+    first = f"{last} (status 7)" if begins else "its command ended with status 7"
+    told = f"test bad could not be run: {first}\nReading lists...\n{last}"
+    assert error.message == told
+
+
+def test_a_lock_of_one_s_own_earlier_run_is_called_so() -> None:
+    assert busy("dev1", "ann@desk", "ann@desk").startswith("an earlier run of yours is still")
+    assert busy("dev1", "ann@desk", "bob@desk") == "another run is at work on dev1: ann@desk"
 
 
 @pytest.mark.parametrize("command", ["false; true", "exit 0", "(exit 3) || true"])
@@ -146,7 +172,8 @@ def test_a_second_run_is_told_who_is_at_work(tmp_path: Path) -> None:
     _, error = carried(plan_of(tmp_path / "s", shell("x", "true")))
     release.touch()
     process.wait(timeout=20)
-    assert isinstance(error, HostBusy) and "ann@desk" in error.message
+    assert isinstance(error, HostBusy)
+    assert error.message == f"another run is at work on {error.host}: ann@desk"
     assert carried(plan_of(tmp_path / "s", shell("x", "true")))[1] is None
 
 

@@ -154,7 +154,7 @@ def link_gone(server: Server) -> None:
 FAULTS: list[tuple[Callable[[Server], None], type[CrosprovError], str]] = [
     (paused, HostError, "dome_uwsgi is paused"),
     (killed_in_a_transaction, HostError, "was ended while it wrote dome/db.sqlite3"),
-    (locked, HostBusy, "another run is at work on it: ann@example"),
+    (locked, HostBusy, "another run is at work on factory1: ann@example"),
     (no_database, HostError, "there is no Dome database in"),
     (torn, HostError, "not a sound database of Dome"),
     (other_tables, HostError, "no such table: backend_project"),

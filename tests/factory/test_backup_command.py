@@ -33,7 +33,7 @@ REFUSED = [
     ),
     (("restore", "LAB", "none.tar", "--host", "factory1"), 1, "none.tar cannot be read"),
     (("restore", "LAB", ".", "--host", "factory1"), 1, ". cannot be read: Is a directory"),
-    (("restore", "LAB", "lab.yml", "--host", "factory1"), 1, "lab.yml is no backup"),
+    (("restore", "LAB", "lab.yml", "--host", "factory1"), 1, "lab.yml is not a backup of crosprov"),
     (("backup", "LAB", "--host", "factory1", "--out", "lab.yml"), 64, "lab.yml exists already"),
 ]  # fmt: skip
 

@@ -51,6 +51,8 @@ def test_a_sound_host_gets_not_a_word() -> None:
 PROBLEMS: list[tuple[dict[str, Any], list[str]]] = [
     ({"system": "Darwin", "machine": "arm64"}, ["macOS, where crosprov sets up no factory server"]),
     ({"system": "FreeBSD"}, ["runs FreeBSD, not Linux"]),
+    ({"root": False, "programs": {8000: ""}, "docker": "down", "memory": GB},
+     ["must be asked as root$"]),
     ({"machine": "aarch64"}, ["is aarch64, and the factory server's image is for x86-64"]),
     ({"machine": "amd64"}, []),
     ({"memory": 15 * GB // 10}, ["has 1.5 GB of memory, and a factory server needs 2 GB"]),
@@ -60,6 +62,10 @@ PROBLEMS: list[tuple[dict[str, Any], list[str]]] = [
      ["has 100 GB of storage, and a factory server needs 256 GB"]),
     ({"places": {"/cros_docker": FileSystem("1", 200 * GB, 90 * GB),
                  "/var/lib/docker": FileSystem("2", 100 * GB, 90 * GB)}}, []),
+    # An overlay on the disk that also has Docker's folder.
+    ({"places": {"/cros_docker": FileSystem("64", 200 * GB, 90 * GB),
+                 "/var/lib/docker": FileSystem("/dev/vda", 200 * GB, 90 * GB)}},
+     ["200 GB of storage"]),
     ({"server": "1.9.1", "oldest_api": ""}, ["Docker is 1.9.1, and .* needs 1.10.3 or newer"]),
     ({"server": "1.10.3", "oldest_api": ""}, []),
     ({"server": "26.1.5+dfsg1", "oldest_api": "1.24"}, ["speaks API 1.24 and newer"]),
@@ -196,6 +202,7 @@ def test_versions_are_compared_by_their_numbers(text: str, numbers: tuple[int, .
 
 RECORDED = """\
 system Linux
+user 0
 machine x86_64
 memory 167
 place 2049 9842 5000 /cros_docker
@@ -249,6 +256,7 @@ def test_a_recorded_answer_is_understood() -> None:
         (["system Linux", "docker none"], FactoryHostState(machine="", docker="none")),
         (["system Linux", "docker down"], FactoryHostState(machine="", docker="down")),
         (["system Darwin", "machine arm64"], FactoryHostState(system="Darwin", machine="arm64")),
+        (["system Linux", "user 1000"], FactoryHostState(machine="", root=False)),
         (["system Linux", "clock "], FactoryHostState(machine="")),
         (["system Linux", "hex 1F40", "hex 0016"],
          FactoryHostState(machine="", programs={8000: "", 22: ""})),

@@ -48,7 +48,7 @@ find /opt/cros_docker {SHARED} /var/lib/crosprov -name '*.part' -o -name '.*.cro
 find /var/lib/crosprov/lock /var/lib/crosprov/restart -type f 2>/dev/null
 docker volume ls -q --filter dangling=true | sed 's/^/volume /'
 """
-_BUSY = "another run is at work on it"
+_BUSY = " at work on "
 _VERSION = "<?xml version='1.0'?><methodCall><methodName>GetVersion</methodName></methodCall>"
 
 

@@ -165,7 +165,7 @@ HARMS = [
     Harm("stopped", "factory1", "docker stop -t 1 dome_nginx", (DOME,)),
     Harm(  # Dome cannot be asked for its projects either
         "paused", "factory1", "docker pause dome_uwsgi",
-        (DOME, "update dome setting version_check", "create project eve"),
+        (DOME, "update dome setting version_check", "update project eve"),
     ),
     Harm("its volumes' owner removed", "factory1", "docker rm -f dome_uwsgi", (DOME,)),
     Harm(
@@ -202,7 +202,7 @@ HARMS = [
             f"update image {IMAGE}",
             DOME,
             "update dome setting version_check",
-            "create project eve",
+            "update project eve",
         ),
     ),
     Harm(

@@ -56,6 +56,11 @@ class Place:
         return self.folder / "upstream" / name
 
 
+@pytest.fixture(autouse=True)
+def _state_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     found = Place(tmp_path)
@@ -127,7 +132,9 @@ def test_a_damaged_file_is_found_and_stays(
     assert (place.state / outcome.VERIFIED).read_text() == "1\n"
     capsys.readouterr()
     console.main(["status", "--config", str(place.config)])
-    assert "all files read: 0 s ago, findings: 1\n  foo-1.patch: " in capsys.readouterr().out
+    assert "all files read: 0 s ago, files compared: 1, findings: 1\n  foo-1.patch: " in (
+        capsys.readouterr().out
+    )
     damaged.write_bytes(FILES["foo-1.patch"])
     assert console.main(["verify", "--config", str(place.config), "--older", "1"]) == 0
     assert (place.state / outcome.VERIFIED).read_text() == "1\n", "it read a part only"
@@ -299,6 +306,40 @@ def test_a_bucket_is_filled_published_to_and_looked_at(
         assert "object versioning: weak: it is off" in capsys.readouterr().out
 
 
+def test_a_published_object_that_was_replaced_is_found(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = archive(place.folder)
+    with bucket_server(place.folder / "contents") as server:
+        server.bucket("some-bucket", public=False)
+        google = ["--storage-endpoint", server.endpoint]
+        google += ["--credentials", str(key_of(server, place.folder))]
+        store = "gs://some-bucket/distfiles"
+        words = ["publish", str(file), "--to", store, *google, "--visibility", "public"]
+        assert console.main([*words, "--dry-run"]) == 0
+        assert console.main(words) == 0
+        assert console.main(["verify", store, *google]) == 0
+        told = capsys.readouterr().out
+        assert "1 read and proven" in told and "not compared" not in told
+        server.put("some-bucket", f"distfiles/{file.name}", b"another")
+        assert console.main(["verify", store, *google]) == 2
+        assert f"{file.name}: it was replaced" in capsys.readouterr().out
+
+
+def test_only_what_needs_the_libraries_asks_for_them(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("crosprov.cli.mirror.find_spec", lambda name: None)
+    folder = place.folder / "some-project-0.0.2"
+    folder.mkdir()
+    (folder / "file").write_text("x")
+    assert crosprov(["mirror", "pack", str(folder)]) == 0
+    assert crosprov(["mirror", "verify", str(place.store)]) == 1
+    said = capsys.readouterr().err
+    assert "the mirror's libraries are not installed: pkgcore is missing" in said
+    assert "in a checkout: .venv/bin/pip install -e '.[mirror]'" in said
+
+
 def test_nobody_knows_who_may_read_a_bucket_that_nothing_tells_of(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -323,6 +364,8 @@ WRONG: list[tuple[list[str], int, str]] = [
     (["sync", "x", "--config", "y"], 64, "name a mirror, or --config, and not both"),
     (["sync", "x/", "--bandwidth", "2T"], 64, "a rate is bytes a second, such as 500k, 2M or 1G"),
     (["sync", "x/", "--parallel", "0"], 64, "the number of files is a whole number, 1 at least"),
+    (["publish", "x"], 64, "name the mirror by --to: INVENTORY NAME, a folder, or gs://"),
+    (["publish", "x", "--twin"], 64, "name the mirror by --to"),
     (["publish", "x", "y", "--name", "z", "--to", "m/"], 64, "--name is for a single file"),
     (["publish", "x", "--own", "--foreign", "--to", "m/"], 64, "exclude each other"),
     (["publish", "x", "--allow", "own-fromat", "--to", "m/"], 64, "did you mean own-format?"),

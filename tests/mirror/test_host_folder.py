@@ -8,6 +8,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ import pytest
 from crosprov import host_folder
 from crosprov.errors import HostSilent
 from crosprov.host_folder import HostFolder
-from crosprov.mirror.folder import INCOMING, SENT, Folder
+from crosprov.mirror.folder import INCOMING, SENT, Folder, Full
 from crosprov.mirror.holding import tidy
 from crosprov.mirror.model import Archive, Fault
+from crosprov.mirror.record import RECORD
 from crosprov.mirror.stores import Altered, Exists, Missing, Store, Unavailable
 from crosprov.session import connect
 from crosprov.transport.base import Completed, Transport
@@ -200,6 +202,62 @@ def test_a_publisher_that_is_cut_off_leaves_all_or_nothing(
         assert store_of(folder).list() == {}
     store_of(folder).create("x-1", file, archive)
     assert (folder / "x-1").read_bytes() == content(1)
+
+
+class Answering(LocalTransport):
+    """Answer the commands that send bytes, or those that begin, with a failure."""
+
+    def __init__(self, said: bytes, *, sending: bool) -> None:
+        super().__init__(sudo=False)
+        self._said = said
+        self._sending = sending
+
+    def run(self, command: str, *, stdin: bytes = b"", **rest: object) -> Completed:
+        if bool(stdin) == self._sending and "rm -f" not in command:
+            super().run(command, stdin=stdin[: len(stdin) // 2])
+            return Completed(1, b"", self._said)
+        return super().run(command, stdin=stdin)
+
+
+def test_a_full_disk_gets_its_space_back_at_once(tmp_path: Path, folder: Path) -> None:
+    full = Answering(b"cat: write error: No space left on device\n", sending=True)
+    with pytest.raises(Full, match="no space left for x-1"):
+        store_of(folder, full).create("x-1", *written(tmp_path / "local", content(1)))
+    assert left(folder) == [] and not (folder / "x-1").exists()
+
+
+def test_an_account_without_the_rights_is_told_how_to_get_them(
+    tmp_path: Path, folder: Path
+) -> None:
+    said = b"chown: changing ownership of 'x': Operation not permitted\n"
+    with pytest.raises(Fault, match="not permitted") as caught:
+        store_of(folder, Answering(said, sending=False)).create(
+            "x-1", *written(tmp_path / "local", content(1))
+        )
+    assert caught.value.hint == "log in as root, or set ssh.sudo: true"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_published_is_written_down_once_and_outlasts_damage(
+    tmp_path: Path, folder: Path, name: str
+) -> None:
+    store = store_of(folder)
+    file, archive = written(tmp_path / "local", content(1))
+    store.create(name, file, archive)
+    store.create(name, file, archive)
+    store.remember(replace(archive, name=name))
+    record = folder / RECORD
+    assert record.stat().st_mode & 0o777 == 0o600
+    assert len([line for line in record.read_bytes().split(b"\n") if line]) == 1
+    with record.open("ab") as damaged:
+        damaged.write(b"\xff\n17 12 SHA5")
+    store.create("y-1", *written(tmp_path / "other", content(2)))
+    for found in (store.published(), Folder(str(folder)).published()):
+        assert found.keys() == {name, "y-1"}
+        assert found[name].by_algorithm() == dict(archive.hashes)
+    with pytest.raises(Exists):
+        store.create(name, *written(tmp_path / "third", content(3)))
+    assert store.published()[name].by_algorithm() == dict(archive.hashes)
 
 
 def test_what_a_dead_publisher_left_goes_after_a_day(tmp_path: Path, folder: Path) -> None:

@@ -266,7 +266,7 @@ def test_a_file_that_changes_while_it_is_uploaded(
     [
         ("files.tar.xz", None, "name-generic"),
         ("some-project.tar.xz", None, "name-version"),
-        (NAME, b"no tarball", "own-layout"),
+        (NAME, b"this is no tarball", "not packed as its name says"),
         ("some-project-0.0.1.zip", b"PK", "own-format"),
         (NAME, "some-other-1/", "own-layout"),
         ("../x-1.tar.xz", None, "cannot be the name"),
@@ -300,6 +300,19 @@ def test_a_rule_may_be_set_aside_and_upstream_s_archives_keep_their_form(
     rules = [finding.rule for finding in raised.value.findings]
     assert _send(server, mirror, file, allowed=rules).proofs
     assert _send(server, mirror, file, own=False).was_there
+
+
+@pytest.mark.parametrize("own", [None, True, False])
+def test_an_archive_that_is_cut_short_is_refused_whoever_made_it(
+    server: BucketServer, tmp_path: Path, own: bool | None
+) -> None:
+    mirror = bucket_mirror(server)
+    file = archive(tmp_path)
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(Fault, match="it ends before its content does") as caught:
+        _send(server, mirror, file, own=own, allowed=["own-layout"])
+    assert "--foreign" not in str(caught.value.hint)
+    assert server.names(mirror.bucket) == []
 
 
 @pytest.mark.parametrize("name", ["chromeos-mirror/gentoo", "chromeos-binaries"])

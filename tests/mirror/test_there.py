@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import pytest
 
 from crosprov.cli.app import run as crosprov
 from crosprov.mirror.folder import INCOMING
+from crosprov.mirror.record import RECORD
 from tests.mirror.overlays import write_tree
 from tests.mirror.publishing import NAME, archive
 from tests.support.serving import serving
@@ -153,7 +155,7 @@ def test_another_content_is_refused_with_both_digests_and_a_name(
     assert publish(lab, "local", other) == 1
     said = capsys.readouterr().err
     assert f"SHA512 {here} here" in said and f"with {there} there" in said
-    assert "publish this one as some-project-0.0.1_p1.tar.xz" in said
+    assert "rename its folder to some-project-0.0.1_p1, pack it again, and publish" in said
     assert (site.stores / "local" / NAME).read_bytes() != other.read_bytes()
     assert list((site.stores / "local" / INCOMING).iterdir()) == []
 
@@ -170,6 +172,72 @@ def test_a_mirror_that_people_fill_is_verified_by_reading_it(
     (site.stores / "local" / "bar-2.tar.gz").write_bytes(b"BAR")
     assert crosprov(["mirror", "verify", lab, "local", "--tree", tree]) == 2
     assert "bar-2.tar.gz: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("known", ["beside", "here", "beside, of a file that was there"])
+def test_a_published_file_that_was_changed_is_found_without_a_tree(
+    tmp_path: Path,
+    lab: str,
+    site: Site,
+    known: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file, store = archive(tmp_path), site.stores / "local"
+    if known.endswith("was there"):
+        (store / NAME).write_bytes(file.read_bytes())
+    assert publish(lab, "local", file) == 0
+    assert (store / RECORD).stat().st_mode & 0o077 == 0
+    if known == "here":
+        (store / RECORD).unlink()
+    else:
+        shutil.rmtree(tmp_path / "home")  # as another controller has it
+    assert crosprov(["mirror", "verify", lab, "local"]) == 0
+    told = capsys.readouterr().out
+    assert "1 read and proven" in told and "not compared" not in told
+    changed = bytearray(file.read_bytes())
+    changed[-1] ^= 1
+    (store / NAME).chmod(0o644)
+    (store / NAME).write_bytes(changed)
+    assert crosprov(["mirror", "verify", lab, "local"]) == 2
+    assert f"{NAME}: it was replaced or damaged on the mirror" in capsys.readouterr().out
+    assert crosprov(["mirror", "status", lab, "local"]) == 2
+    assert "files compared: 0, findings: 1" in capsys.readouterr().out
+
+
+def test_a_line_that_was_changed_with_its_file_deceives_no_publisher(
+    tmp_path: Path, lab: str, site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = site.stores / "local"
+    assert publish(lab, "local", archive(tmp_path)) == 0
+    (store / NAME).chmod(0o644)
+    (store / NAME).write_bytes(b"evil")
+    digest = hashlib.sha512(b"evil").hexdigest()
+    (store / RECORD).write_text(f"1700000000 4 SHA512 {digest} {NAME}\n")
+    capsys.readouterr()
+    assert crosprov(["mirror", "verify", lab, "local"]) == 2
+    assert f"{NAME}: it was replaced" in capsys.readouterr().out
+
+
+def test_what_was_compared_with_nothing_is_said(
+    lab: str, site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stranger = site.stores / "local" / "stranger-1.tar"
+    stranger.write_bytes(b"who am I")
+    words = [lab, "local"]
+    assert crosprov(["mirror", "status", *words]) == 0
+    assert "filled by people, so it is not synced" in capsys.readouterr().out
+    assert crosprov(["mirror", "status", *words, "--max-age", "1"]) == 1
+    assert "no sync of it can be too old" in capsys.readouterr().err
+    assert crosprov(["mirror", "verify", *words]) == 0
+    told = capsys.readouterr().out
+    assert "not compared: nothing is known of 1 file, such as stranger-1.tar" in told
+    assert "read and proven" not in told
+    assert crosprov(["mirror", "status", *words]) == 0
+    told = capsys.readouterr().out
+    assert "files compared: 0, not compared, as nothing was known of them: 1, findings: 0" in told
+    stranger.write_bytes(b"somebody")
+    assert crosprov(["mirror", "verify", *words]) == 2
+    assert "stranger-1.tar: it was replaced" in capsys.readouterr().out
 
 
 def test_a_check_looks_at_all_mirrors_of_an_inventory(

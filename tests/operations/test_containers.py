@@ -249,6 +249,20 @@ def test_a_secret_in_the_environment_is_refused(docker: Machine) -> None:
         docker.plan(lambda: container("dome", spec))
 
 
+def test_what_a_docker_has_that_is_only_started_is_not_known(docker: Machine) -> None:
+    def started() -> None:
+        effects().restart_done("docker.service")
+        both()
+
+    docker.apply(both)
+    (docker.stubs / "docker-down").touch()
+    changes = docker.plan(started).changes
+    assert {change.action for change in changes} == {"update"}
+    assert {change.unknown for change in changes} == {
+        ("what Docker has on the host: known once Docker answers",)
+    }
+
+
 def test_a_docker_that_does_not_answer_is_said(docker: Machine) -> None:
     (docker.stubs / "docker-down").touch()
     with pytest.raises(PlanError, match="does not answer"):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sqlite3
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from hypothesis import strategies as st
 
 from crosprov.bundle_choice import choose
 from crosprov.errors import ChangeFailed, PlanError
+from crosprov.factory.resources import damage
 from crosprov.operations.dome_password import dome_password, tell_password, verified
 from crosprov.operations.dome_settings import (
     MULTICAST,
@@ -113,6 +117,7 @@ def keep(factory: Factory, encoded: str) -> None:
         base.execute("update auth_user set password = ?", (encoded,))
 
 
+DEFAULT_HASH = "pbkdf2_sha256$1000$grain$+/g4Avy21A2JbZcQrk08bptNbCycGjDlQV9QNtnYMCM="
 KNOWN = "pbkdf2_sha256$1000$grain$L7v9xq0pU5cFz0qP2Z5yN0d8zV1m8m3Q0v0Xr8c9k5E="
 
 
@@ -137,6 +142,25 @@ def test_a_password_is_set_once_and_never_shown(machine: Machine, factory: Facto
     assert (machine.state_dir / "dome-password").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        (KNOWN, "not the declared one"),
+        (DEFAULT_HASH, "the documented default"),
+        ("argon2$whatever", "not known"),
+        ("", "not known"),
+    ],
+)
+def test_a_password_that_is_not_the_declared_one_is_told(
+    machine: Machine, factory: Factory, there: str, told: str
+) -> None:
+    keep(factory, there)
+    token = vault.add("eve-and-kevin", "env DOME_PASSWORD")
+    plan = machine.plan(lambda: dome_password("admin", token, dome=factory.dome))
+    assert summary(plan) == ["~ password admin"]
+    assert plan.about["password of admin"] == told
+
+
 def test_a_hash_of_another_kind_is_known_by_the_record(machine: Machine, factory: Factory) -> None:
     token = vault.add("eve-and-kevin", "env DOME_PASSWORD")
     keep(factory, "argon2$whatever")
@@ -156,8 +180,8 @@ def test_a_hash_of_another_kind_is_known_by_the_record(machine: Machine, factory
 @pytest.mark.parametrize(
     ("password", "told"),
     [
-        ("test0000", "the default one"),
-        ("eve-and-kevin", "not the default one"),
+        ("test0000", "the documented default"),
+        ("eve-and-kevin", "not the documented default"),
         (None, "not known"),
     ],
 )
@@ -267,11 +291,19 @@ def test_services_that_umpire_refuses(machine: Machine, factory: Factory, eve: W
     assert factory.configs["eve"] == CONFIG
 
 
+def zipped(content: bytes) -> bytes:
+    """Give a zip archive of one member, which is not compressed."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("one"), content)
+    return made.getvalue()
+
+
 def deployed(
     factory: Factory, eve: Wish, content: bytes, name: str = "one.zip"
 ) -> Callable[[], None]:
     path = factory.folder / "one.zip"
-    path.write_bytes(content)
+    path.write_bytes(zipped(content) if content else b"")
     bundle = Bundle(str(path), name, 'a "note"')
     return lambda: (resource_bundle(eve, bundle, dome=factory.dome), None)[1]
 
@@ -357,6 +389,36 @@ def test_what_is_no_bundle(
 ) -> None:
     with pytest.raises(PlanError, match=words):
         machine.plan(deployed(factory, eve, content, name))
+
+
+def tarred() -> bytes:
+    """Give a compressed tar archive."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("one"))
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (zipped(b"one" * 99), None),
+        (tarred(), None),
+        (zipped(b"one" * 99)[:60], "was cut short"),
+        (zipped(b"one" * 99)[:-30], "was cut short"),
+        (zipped(b"one" * 99)[40:], "is neither a zip nor a tar archive"),
+        (zipped(b"one" * 99).replace(b"PK\x03\x04", b"PK\x03\x05"), "member one is not where"),
+        (tarred()[:-9], "was cut short"),
+        (b"resources", "is neither a zip nor a tar archive"),
+    ],
+)
+def test_a_bundle_is_looked_at_whether_it_is_whole(
+    tmp_path: Path, content: bytes, says: str | None
+) -> None:
+    path = tmp_path / "eve.zip"
+    path.write_bytes(content)
+    why = damage(str(path))
+    assert (why is None) if says is None else says in (why or "")
 
 
 IDS = st.sampled_from(["n", "n-00000000", "n-00000000-2", "m"])

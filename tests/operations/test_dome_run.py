@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,9 +13,11 @@ from subprocess import run
 
 import pytest
 
-from crosprov.errors import ChangeFailed, HostSilent
+from crosprov.errors import ChangeFailed, HostSilent, PlanError
+from crosprov.facts import dome_containers
 from crosprov.inventory.load import read_lab
 from crosprov.operations import dome as operation
+from crosprov.operations.effects import effects
 from crosprov.roles.factory_server import Settings
 from tests.support.machine import Machine
 from tests.support.serving import serving
@@ -201,6 +204,122 @@ def test_a_run_that_is_killed_is_finished(server: Server, fault: str | None) -> 
             assert copy.read_bytes() == BEFORE
         steps += 3  # all of them take long; the lab's tests kill at more places
     assert steps > 6
+
+
+PROCESS = "77"
+
+
+def forget_docker(server: Server, monkeypatch: pytest.MonkeyPatch, *, link: bool = True) -> None:
+    """Let Docker have another socket than the one that both containers have."""
+    root = server.machine.root
+    monkeypatch.setattr(dome_containers, "SOCKET", str(root / "docker.sock"))
+    monkeypatch.setattr(dome_containers, "PROCESSES", str(root / "proc"))
+    inside = root / "proc" / PROCESS / "root/run/docker.sock"
+    inside.parent.mkdir(parents=True)
+    inside.touch()
+    mount = "9 8 0:24 /docker.sock /run/docker.sock rw - tmpfs tmpfs rw\n"
+    (root / "proc" / PROCESS / "mountinfo").write_text(mount)
+    if link:
+        (root / "docker.sock").hardlink_to(inside)
+    else:
+        (root / "docker.sock").touch()
+    for name in RUNS_NEW:
+        (server.machine.stubs / "containers" / name / "pid").write_text(f"{PROCESS}\n")
+
+
+def test_dome_is_restarted_when_its_socket_of_docker_is_gone(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.runs("new")
+    forget_docker(server, monkeypatch, link=False)
+    (change,) = server.machine.apply(server.wanted)
+    assert change.after["restart"] == "it talks to a Docker that is gone"
+    assert server.machine.calls == ["restart dome_uwsgi", "restart dome_nginx"]
+    as_declared(server)
+
+
+def test_dome_that_has_the_socket_of_docker_is_left_alone(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.runs("new")
+    forget_docker(server, monkeypatch)
+    assert server.machine.plan(server.wanted).empty
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_the_socket_is_looked_at_after_docker_was_restarted(
+    server: Server, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    def restarted() -> None:
+        effects().restart_done("docker.service")
+        server.wanted()
+
+    server.runs("new")
+    forget_docker(server, monkeypatch)
+    assert server.machine.plan(restarted).empty  # without live-restore they stop with Docker
+    (server.machine.stubs / "live").write_text("true\n")
+    (change,) = server.machine.plan(restarted).changes
+    assert change.unknown == ("whether Dome reaches Docker once that was restarted",)
+    if not same:
+        (server.machine.root / "docker.sock").unlink()
+        (server.machine.root / "docker.sock").touch()
+    server.machine.apply(restarted)
+    restarts = ["restart dome_uwsgi", "restart dome_nginx"]
+    assert server.machine.calls == ([] if same else restarts)
+
+
+def test_a_docker_that_does_not_answer_is_said(server: Server) -> None:
+    def started() -> None:
+        effects().restart_done("docker.service")
+        server.wanted()
+
+    server.runs("new")
+    (server.machine.stubs / "stopped").touch()
+    plan = server.machine.plan(started)
+    assert plan.about["Dome"] == "not known: Docker does not answer"
+    assert plan.changes[0].unknown == ("what Docker has on the host: known once Docker answers",)
+
+
+def moved(server: Server) -> None:
+    """Let the data be in another shared folder, of which the containers are."""
+    root = server.machine.root
+    (root / "shared").rename(root / "former")
+    for lines in (server.machine.stubs / "containers").glob("*/lines"):
+        text = lines.read_text()
+        lines.write_text(text.replace(f"{root}/shared", f"{root}/former"))
+    (root / "shared/dome").mkdir(parents=True)
+
+
+@pytest.mark.parametrize("umpire", [False, True])
+def test_data_does_not_stay_behind_in_another_shared_folder(server: Server, umpire: bool) -> None:
+    server.runs("new")
+    moved(server)
+    root = server.machine.root
+    if umpire:  # all that is left
+        containers = server.machine.stubs / "containers"
+        shutil.rmtree(containers / "dome_uwsgi")
+        (containers / "dome_nginx").rename(containers / "umpire_eve")
+        mount = f"mount /var/db/factory/umpire\t{root}/former/umpire/eve\n"
+        (containers / "umpire_eve/lines").write_text(mount)
+    with pytest.raises(PlanError, match=rf"is in {root}/former, and would stay .* {root}/shared"):
+        server.machine.plan(server.wanted)
+
+
+def test_another_shared_folder_that_has_data_is_taken(server: Server) -> None:
+    server.runs("new")
+    moved(server)
+    server.database.write_bytes(BEFORE)
+    server.machine.apply(server.wanted)
+    as_declared(server)
+
+
+def test_what_is_missing_is_said(server: Server) -> None:
+    server.runs("new")
+    shutil.rmtree(server.machine.stubs / "containers/dome_nginx")
+    (change,) = server.machine.apply(server.wanted)
+    assert change.before == {"dome_nginx state": "missing"}
+    assert change.after["dome_nginx state"] == "running"
+    as_declared(server)
 
 
 def reset(server: Server) -> None:

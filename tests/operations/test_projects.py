@@ -222,6 +222,26 @@ def test_a_dome_that_hangs_is_given_up(
         machine.apply(wanted(factory, eve))
 
 
+def test_what_a_dome_says_counts_nothing_when_its_database_is_made_anew(
+    machine: Machine, factory: Factory, eve: Wish
+) -> None:
+    def anew() -> None:
+        effects().new_database = True
+        wanted(factory, eve)()
+
+    enabled(factory, eve)
+    assert machine.plan(wanted(factory, eve)).empty
+    plan = machine.plan(anew)
+    (change,) = plan.changes
+    assert (change.action, change.unknown) == (
+        "update", ("what Dome knows: its database is made anew",),
+    )  # fmt: skip
+    factory.rows.clear()
+    machine.carry_out(plan)
+    assert factory.rows["eve"]["umpireEnabled"]
+    assert machine.plan(wanted(factory, eve)).empty
+
+
 @pytest.mark.parametrize("there", ["nothing", "as wanted", "disabled"])
 def test_before_dome_answers_it_is_looked_at_again(
     machine: Machine, factory: Factory, eve: Wish, there: str

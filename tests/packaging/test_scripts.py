@@ -123,7 +123,7 @@ def test_the_test_script_runs_all_and_ends_as_they_end(
             "-m ruff check .",
             "-m ruff format --check .",
             "-m mypy",
-            "-m pytest -n 2 --dist loadfile -k one",
+            "-m pytest -n 2 --dist loadfile --no-loadscope-reorder -k one",
         ),
     ]
     assert "pytest         " + ("failed" if fails == "pytest" else "passed") in done.stdout

@@ -188,6 +188,19 @@ def test_a_fact_that_fails_is_a_sentence_that_names_it() -> None:
     assert "path /etc/a/b" in error.value.message and "Not a directory" in error.value.message
 
 
+def test_a_question_without_the_right_to_ask_tells_how_to_get_it() -> None:
+    answers: dict[str, Answer] = {}
+
+    def function() -> object:
+        return files.file("/etc/a/b", "x")
+
+    for question in drawn(function).missing:
+        answers[question] = Answer(2, b"", b"sh: 354: cannot open /etc/a/b: Permission denied\n")
+    with pytest.raises(PlanError) as error:
+        drawn(function, answers)
+    assert error.value.hint == "log in as root, or set ssh.sudo: true"
+
+
 def test_an_error_does_not_leak_into_the_next_drawing() -> None:
     with pytest.raises(NotPlannable):
         drawn(lambda: by_function())

@@ -279,7 +279,7 @@ class Factory:
         if any(one["id"] == sent["name"] for one in config["bundles"]):
             raise Refusal(409, {"detail": f'Bundle "{sent["name"]}" already exists'})
         content = self.uploads.pop(sent["bundleFileId"])
-        if content.startswith(b"bad"):
+        if b"bad" in content:
             raise Refusal(500, {"detail": "it is no archive"})
         payloads = f"payload.{hash(content)}.json"
         entry = {"id": sent["name"], "note": sent["note"], "payloads": payloads}

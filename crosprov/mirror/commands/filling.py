@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from crosprov.mirror import outcome, report_json
 from crosprov.mirror.commands.answers import LACKING, Answer, Context, as_json, plain
@@ -73,6 +74,8 @@ def status(given: argparse.Namespace, context: Context) -> Answer:
             return done_there(config, given, context)
         last = report_json.last_report(config.state) if config.state else None
         read = report_json.last_verified(config.state) if config.state else None
+    if config.kind == "manual" and last is None:
+        return _status_of_manual(config, read, given)
     good = last.get("last_good") if last else None
     age = None if good is None else time.time() - float(good)
     too_old = given.max_age is not None and (age is None or age > given.max_age * _DAY)
@@ -89,11 +92,39 @@ def status(given: argparse.Namespace, context: Context) -> Answer:
         ended = age_of(time.time() - float(last.get("ended", 0)))
         lines.append(f"last sync: {ended} ago, files that failed: {len(last['failures'])}")
         lines += [f"  {one['name']}: {one['sentence']}" for one in last["failures"]]
-    if read is not None:
-        ended = age_of(time.time() - float(read.get("ended", 0)))
-        lines.append(f"all files read: {ended} ago, findings: {len(read['failures'])}")
-        lines += [f"  {one['name']}: {one['sentence']}" for one in read["failures"]]
+    lines += _reading(read)
     return Answer("".join(f"{line}\n" for line in lines), code)
+
+
+def _status_of_manual(
+    config: Config, read: Mapping[str, Any] | None, given: argparse.Namespace
+) -> Answer:
+    """Tell of a mirror that people fill when its files were last read; no sync is missed there."""
+    if given.max_age is not None:
+        raise Fault(
+            f"the mirror {config.name} is filled by people, so no sync of it can be too old",
+            hint="leave --max-age out",
+        )
+    code = LACKING if read and read["failures"] else 0
+    if given.format == "json":
+        known = {"mirror": config.name, "age": None, "last_sync": None, "last_verify": read}
+        return Answer(as_json(known), code)
+    lines = ["filled by people, so it is not synced", *_reading(read)]
+    if read is None:
+        lines.append("its files were not read yet: crosprov mirror verify does that")
+    return Answer("".join(f"{line}\n" for line in lines), code)
+
+
+def _reading(read: Mapping[str, Any] | None) -> Iterator[str]:
+    """Tell in lines what the last verification of all files compared and found."""
+    if read is None:
+        return
+    ended = age_of(time.time() - float(read.get("ended", 0)))
+    words = f"files compared: {read['checked']}"
+    if read.get("unknown"):
+        words += f", not compared, as nothing was known of them: {read['unknown']}"
+    yield f"all files read: {ended} ago, {words}, findings: {len(read['failures'])}"
+    yield from (f"  {one['name']}: {one['sentence']}" for one in read["failures"])
 
 
 def needs(given: argparse.Namespace, context: Context) -> Answer:

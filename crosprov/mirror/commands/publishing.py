@@ -6,6 +6,7 @@ Libraries that take their time to load are imported by the commands that need th
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from difflib import get_close_matches
@@ -23,8 +24,9 @@ from crosprov.mirror.commands.answers import (
     with_hint,
 )
 from crosprov.mirror.commands.opening import check_authorized, read_needs, store_of
+from crosprov.mirror.config import Config
 from crosprov.mirror.findings import several
-from crosprov.mirror.model import Fault
+from crosprov.mirror.model import Archive, Fault
 from crosprov.mirror.report import size_of
 from crosprov.mirror.selection import WrongUsage, chosen
 from crosprov.mirror.stores import open_store
@@ -61,6 +63,8 @@ def publish(given: argparse.Namespace, context: Context) -> Answer:
     _check_rules(given.allow)
     done: list[Published] = []
     failed: list[tuple[Path, Fault]] = []
+    if not given.to and given.config is None:
+        raise WrongUsage("name the mirror by --to: INVENTORY NAME, a folder, or gs://bucket/prefix")
     with chosen(given.to, given, context.inventories) as config:
         mirror = config.mirror()
         check_mirror(mirror)
@@ -77,6 +81,8 @@ def publish(given: argparse.Namespace, context: Context) -> Answer:
             except Fault as fault:
                 failed.append((file, fault))
                 say_fault(context.say, fault)
+        if not given.dry_run:
+            _note(config, [one.archive for one in done], context)
     code = FAULT if failed else 0
     if given.format == "json":
         wrong = [
@@ -87,6 +93,31 @@ def publish(given: argparse.Namespace, context: Context) -> Answer:
             as_json({"dry_run": given.dry_run, "published": plain(done), "failed": wrong}), code
         )
     return Answer("".join(_published(one, dry_run=given.dry_run) for one in done), code)
+
+
+def _note(config: Config, archives: Sequence[Archive], context: Context) -> None:
+    """Write into the ledger here what is published, for `verify` to compare.
+
+    Of a bucket no other record is kept. A ledger that cannot be written takes nothing back.
+    """
+    if config.state is None or not archives:
+        return
+    from crosprov.mirror.ledger import Ledger, Proof, line_of
+    from crosprov.mirror.proving import agrees
+    from crosprov.mirror.sync import LEDGER
+
+    try:
+        ledger = Ledger(config.state_folder() / LEDGER)
+        try:
+            for archive in archives:
+                known = ledger.find(archive.name)
+                if known is None or not agrees(known, archive):
+                    hashes = line_of(archive.hashes)
+                    ledger.note(Proof(archive.name, "", archive.size, hashes, time.time()))
+        finally:
+            ledger.close()
+    except Fault as fault:
+        context.say(f"note: that it is published is not written down here: {fault}")
 
 
 def _own(given: argparse.Namespace) -> bool | None:
