@@ -44,6 +44,6 @@ def _zip(path: str) -> str | None:
                 file.seek(member.header_offset)
                 if file.read(4) != _MEMBER:
                     return f"is damaged: its member {member.filename} is not where it should be"
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, ValueError, RuntimeError) as error:  # of a method unknown here
         return f"is damaged, or was cut short: {str(error).lower()}"
     return None
