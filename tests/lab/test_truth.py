@@ -327,7 +327,8 @@ class Terminal:
 @contextmanager
 def asked(lab: Lab, *arguments: str) -> Iterator[Terminal]:
     """Run an apply on a terminal, up to its question."""
-    terminal = Terminal(lab.command("apply", *arguments))
+    # Who starts the tests in the background may have SIGINT ignored, for all that they start.
+    terminal = Terminal(["env", "--default-signal=INT", *lab.command("apply", *arguments)])
     try:
         terminal.until("Apply this to ")
         yield terminal
