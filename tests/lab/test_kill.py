@@ -25,7 +25,7 @@ from tests.lab.labs import Lab, Process, booted, told
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 HOST = "server1"
-CYCLES = int(os.environ.get("CROSPROV_TEST_KILLS", "25"))
+CYCLES = int(os.environ.get("CROSPROV_TEST_KILLS", "20"))
 SEED = 20240229
 VARIANTS = ("ada", "bob")
 SIZES = (0, 1, 100, 4096, 65_536, 300_000)
