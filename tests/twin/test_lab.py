@@ -60,10 +60,10 @@ def test_a_reboot_comes_back_by_itself_as_another_boot(lab: TwinLab, run: Run, n
 
 def test_http_passes_between_twins(run: Run) -> None:
     serve = "mkdir -p /srv/www && echo hello >/srv/www/index.html"
-    started = run("mirror1", f"{serve} && busybox httpd -p 8088 -h /srv/www")
+    started = run("mirror1", f"{serve} && busybox httpd -p 8765 -h /srv/www")
     assert started.returncode == 0, started.stderr
     for there in ("mirror1", "mirror1.example.com", "198.18.0.1"):
-        assert run("dut01", f"curl -fsS http://{there}:8088/").stdout == "hello\n"
+        assert run("dut01", f"curl -fsS http://{there}:8765/").stdout == "hello\n"
 
 
 def test_this_machine_has_no_route_into_the_lab(lab: TwinLab) -> None:
