@@ -6,7 +6,6 @@ import lzma
 import tarfile
 from collections.abc import Callable, Iterator
 from io import BufferedReader, RawIOBase
-from pathlib import Path
 from typing import IO
 
 from crosprov.mirror.findings import Finding
@@ -94,18 +93,6 @@ def _problem_of_member(member: tarfile.TarInfo, folder: str) -> str | None:
     if path == folder and not member.isdir():
         return f"holds {path!r}, which is no folder"
     return None
-
-
-def open_folder(folder: Path) -> Opener:
-    """Make an opener of the files in a folder, such as a mirror's or a cache's."""
-
-    def open_file(name: str) -> IO[bytes] | None:
-        try:
-            return (folder / name).open("rb")
-        except OSError:
-            return None
-
-    return open_file
 
 
 def open_pieces(read: Callable[[str], Iterator[bytes]]) -> Opener:

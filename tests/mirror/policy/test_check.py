@@ -8,6 +8,7 @@ import json
 import os
 import tarfile
 from pathlib import Path
+from typing import IO
 
 import jsonschema
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from crosprov.mirror.allowlist import parse_allow_list, read_allow_list
 from crosprov.mirror.findings import SCHEMA, Finding, Report, to_json, to_text
 from crosprov.mirror.model import Archive, Fault, Place, Tree
-from crosprov.mirror.policy.archives import open_folder, open_pieces, problem_of_layout
+from crosprov.mirror.policy.archives import open_pieces, problem_of_layout
 from crosprov.mirror.policy.check import Options
 from crosprov.mirror.policy.entries import Mirror
 from crosprov.mirror.policy.rules import RULES
@@ -196,7 +197,11 @@ def test_archives_at_hand_are_looked_into(tmp_path: Path) -> None:
     path = grove.ebuild(uri=OWN)
     cache = tmp_path / "cache"
     cache.mkdir()
-    options = Options(open_archive=open_folder(cache), history=False, source_stale=False)
+
+    def opened(name: str) -> IO[bytes] | None:
+        return (cache / name).open("rb") if (cache / name).exists() else None
+
+    options = Options(open_archive=opened, history=False, source_stale=False)
     assert grove.rules(options) == []
     (cache / "tool-1.1.tar.xz").write_bytes(tarball("a"))
     assert [(f.rule, str(f.place)) for f in grove.found(options)] == [("own-layout", f"{path}:2")]
