@@ -35,6 +35,7 @@ from bench.payload import CONFIGURATION, free_port, started
 PORTAGE = "portage==3.0.83"
 SMALL = 100_000  # bytes; half of the files have fewer
 JOBS = 8
+REMOVED = 6.0  # seconds; for five, ext4 uses no inode again and looks past all that were removed
 
 _SYNC = """
 import sys
@@ -84,8 +85,10 @@ class Scene:
     def room(self, contender: str, *, empty: bool) -> Path:
         """Name a contender's mirror, emptied when wanted."""
         path = self.folder / f"mirror-{contender}-{self.name}"
-        if empty:
-            shutil.rmtree(path, ignore_errors=True)
+        if empty and path.exists():
+            shutil.rmtree(path)
+            os.sync()
+            time.sleep(REMOVED)
         path.mkdir(exist_ok=True)
         return path
 

@@ -78,8 +78,9 @@ class Folder:
     def create(self, name: str, content: Path, archive: Archive) -> Stored:
         """Publish a file: a hard link of a finished one, which fails when the name is taken.
 
-        A content that lies in `incoming` was proven when it came there, and is moved; any other
-        is copied, proven by that, and written into the record of what was published.
+        A content that lies in `incoming` was proven when it came there, and is moved; whoever
+        does that with many files settles them together. Any other is copied, proven by that, and
+        written into the record of what was published.
         """
         problem = problem_of_name(name)
         if problem:
@@ -90,7 +91,9 @@ class Folder:
             if is_own:
                 return self._publish(name, ready)
             with record.recorded(self.place, replace(archive, name=name)):
-                return self._publish(name, ready)
+                stored = self._publish(name, ready)
+                sync_folder(self.place)
+                return stored
         except OSError as error:
             raise self._fault(name, "published", error) from None
         finally:
@@ -109,17 +112,27 @@ class Folder:
         """Tell whether this account may make files in the folder."""
         return os.access(self.place, os.W_OK | os.X_OK)
 
-    def _publish(self, name: str, ready: Path) -> Stored:
-        with open(ready, "rb") as file:
-            os.fchmod(file.fileno(), 0o444)
-            os.fsync(file.fileno())
+    def settle(self) -> None:
+        """Make sure that the names of files outlast a loss of power; raises Fault."""
         try:
+            sync_folder(self.place)
+        except FileNotFoundError:
+            return  # nothing was published
+        except OSError as error:
+            raise Fault(f"the folder cannot be kept: {error.strerror}", where=self.place) from None
+
+    def _publish(self, name: str, ready: Path) -> Stored:
+        number = os.open(ready, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fchmod(number, 0o444)
+            os.fsync(number)
             os.link(ready, self._path(name))
+            os.unlink(ready)
+            return _described(name, os.fstat(number))
         except FileExistsError:
             return self._compared(name, ready)
-        ready.unlink()
-        sync_folder(self.place)
-        return _described(name, os.stat(self._path(name)))
+        finally:
+            os.close(number)
 
     def _compared(self, name: str, ready: Path) -> Stored:
         """Describe what has the name when it has the same content; else raise Exists."""

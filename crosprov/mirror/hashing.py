@@ -12,7 +12,6 @@ from crosprov.mirror.digests import Hasher, computable, hasher
 from crosprov.mirror.model import Archive
 
 LARGE = 8 << 20  # bytes from which a thread for each algorithm is worth its start
-_AHEAD = 3  # pieces that wait for one algorithm
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,11 @@ def _shown(hashes: Mapping[str, str]) -> str:
 
 
 class Digests:
-    """Digest a stream with several algorithms; hashlib lets go of the interpreter meanwhile."""
+    """Digest a stream with several algorithms; hashlib lets go of the interpreter meanwhile.
+
+    The pieces of a large stream are digested while the next one is fetched: a piece stays as it
+    is until the next but one call. `needs` is how many pieces are in hand by that, 1 or 2.
+    """
 
     def __init__(self, algorithms: Iterable[str], size: int) -> None:
         """Begin; `size` is about how many bytes will come."""
@@ -54,10 +57,13 @@ class Digests:
         self._lanes: list[_Lane] = []
         if size >= LARGE and len(self._hashers) > 1:
             self._lanes = [_Lane(one) for one in self._hashers.values()]
+        self.needs = 2 if self._lanes else 1
 
-    def update(self, piece: bytes) -> None:
-        """Take more bytes in."""
+    def update(self, piece: bytes | memoryview) -> None:
+        """Take more bytes in; the piece before is digested when this returns."""
         if self._lanes:
+            for lane in self._lanes:
+                lane.wait()
             for lane in self._lanes:
                 lane.put(piece)
         else:
@@ -70,7 +76,7 @@ class Digests:
         return {algorithm: one.hexdigest() for algorithm, one in self._hashers.items()}
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads, when they are done with what they have."""
         for lane in self._lanes:
             lane.end()
         self._lanes = []
@@ -81,12 +87,15 @@ class _Lane:
 
     def __init__(self, one: Hasher) -> None:
         self._one = one
-        self._pieces: queue.Queue[bytes | None] = queue.Queue(_AHEAD)
+        self._pieces: queue.Queue[bytes | memoryview | None] = queue.Queue()
         self._thread = threading.Thread(target=self._run, name="digest", daemon=True)
         self._thread.start()
 
-    def put(self, piece: bytes) -> None:
+    def put(self, piece: bytes | memoryview) -> None:
         self._pieces.put(piece)
+
+    def wait(self) -> None:
+        self._pieces.join()
 
     def end(self) -> None:
         self._pieces.put(None)
@@ -95,6 +104,7 @@ class _Lane:
     def _run(self) -> None:
         while (piece := self._pieces.get()) is not None:
             self._one.update(piece)
+            self._pieces.task_done()
 
 
 @contextmanager

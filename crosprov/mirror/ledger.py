@@ -67,11 +67,13 @@ class Ledger:
         self.set_aside: Path | None = None
         self._lock = threading.Lock()
         self._committed = time.monotonic()
+        self._noted: dict[str, Proof] = {}  # since the last commit
         self._base = self._open_to_read() if read_only else self._open_or_begin()
 
     def proofs(self) -> Iterator[Proof]:
         """Go through all proofs, in order of their names."""
         with self._lock:
+            self._put()
             rows = self._base.execute(f"{_ALL} ORDER BY name")
         while True:
             with self._lock:
@@ -83,22 +85,26 @@ class Ledger:
     def find(self, name: str) -> Proof | None:
         """Look up one file."""
         with self._lock:
+            if name in self._noted:
+                return self._noted[name]
             row = self._base.execute(f"{_ALL} WHERE name = ?", (name,)).fetchone()
         return None if row is None else Proof._make(row)
 
     def note(self, proof: Proof) -> None:
         """Write down a proof; it is kept from the next commit on, a second later at most."""
         with self._lock:
+            self._noted[proof.name] = proof
+            if time.monotonic() - self._committed < _EVERY:
+                return
             try:
-                self._base.execute(_PUT, proof)
-                if time.monotonic() - self._committed >= _EVERY:
-                    self._commit()
+                self._commit()
             except sqlite3.Error as error:
                 raise self._fault(error) from None
 
     def doubt(self, name: str) -> None:
         """Write down that a file does not have the content any more that was proven."""
         with self._lock:
+            self._put()
             self._base.execute("UPDATE proofs SET mark = '' WHERE name = ?", (name,))
 
     def close(self) -> None:
@@ -111,7 +117,13 @@ class Ledger:
             finally:
                 self._base.close()
 
+    def _put(self) -> None:
+        """Hand what was noted to the file."""
+        self._base.executemany(_PUT, self._noted.values())
+        self._noted.clear()
+
     def _commit(self) -> None:
+        self._put()
         self._base.commit()
         self._committed = time.monotonic()
 

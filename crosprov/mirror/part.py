@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import io
+import errno
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
 
+from crosprov.mirror.blocks import BLOCK, PAGE, Blocks, Growing
 from crosprov.mirror.digests import computable, strong
 from crosprov.mirror.folder import fault_of
 from crosprov.mirror.hashing import Digests, Sum
 from crosprov.mirror.ledger import line_of
 from crosprov.mirror.limits import Bandwidth
-from crosprov.mirror.model import Archive
-from crosprov.mirror.stores import PIECE
+from crosprov.mirror.model import Archive, Fault
 
 ENDING = ".part"
 
@@ -49,7 +50,9 @@ class Part:
     """Take a file in, digest it meanwhile, and refuse what it cannot be.
 
     It is named after its content, so that what one sync began another one goes on with: what
-    is there is digested again, and the whole has to prove itself. Within a `with` block.
+    is there is digested again, and the whole has to prove itself. Bytes gather in a block of
+    memory, so that a file that fits into one is not written before it is proven. Within a
+    `with` block.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Part:
         archive: Archive,
         bandwidth: Bandwidth,
         moved: Callable[[int], object] = lambda count: None,
+        blocks: Blocks | None = None,
     ) -> None:
         self.archive = archive
         self.path = folder / part_name(archive)
@@ -67,23 +71,29 @@ class Part:
         self.proven: Mapping[str, str] = {}  # its hashes, once it is proven
         self.bandwidth = bandwidth
         self._moved = moved
+        self._blocks = blocks or Blocks()
         self._algorithms = computable(archive.hashes)
+        self._file: Growing | None = None  # from the first full block on
+        self._filled = 0  # bytes of the first of the blocks in hand
 
     def __enter__(self) -> Part:
-        """Open it; raises Fault."""
+        """Take up what is there of it; raises Fault."""
+        self._digests = self._begin()
+        self._in_hand = [self._blocks.take() for _ in range(self._digests.needs)]
         try:
-            self._forget_links()
-            self._file = opened(self.path)
-            self._digests = self._begin()
-            self._take_up()
+            if self._is_begun():
+                self._take_up()
         except OSError as error:
-            raise fault_of(str(self.path.parent), self.archive.name, "written", error) from None
+            self._leave()
+            raise self._fault(error) from None
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it; what is there stays for another attempt."""
-        self._digests.close()
-        self._file.close()
+        """Let go of it; what is written of it stays for another attempt."""
+        if self._file is not None and not self.proven:
+            with suppress(OSError):
+                self._file.append(self._in_hand[0][: self._filled])
+        self._leave()
 
     @property
     def is_provable(self) -> bool:
@@ -95,83 +105,142 @@ class Part:
         """Tell whether all bytes are there."""
         return self.done == self.archive.size
 
-    def take(self, piece: bytes) -> None:
-        """Append bytes; raises Broken when there are too many, Fault when there is no space."""
-        if self.done + len(piece) > self.archive.size:
+    def room(self) -> memoryview:
+        """Give the place for the next bytes, of one byte at least."""
+        return self._in_hand[0][self._filled :]
+
+    def took(self, count: int) -> None:
+        """Count bytes that were put there; raises Broken when they are too many, and Fault."""
+        if self.done + count > self.archive.size:
             raise Broken(Reason.CORRUPT, f"it is longer than {self.archive.size} bytes")
-        try:
-            view = memoryview(piece)
-            while view:
-                view = view[self._file.write(view) :]
-        except OSError as error:
-            raise fault_of(str(self.path.parent), self.archive.name, "written", error) from None
-        self._digests.update(piece)
-        self.done += len(piece)
-        self._moved(len(piece))
+        self._filled += count
+        self.done += count
+        self._moved(count)
+        if self._filled == BLOCK:
+            self._digest()
+            self._write()
+
+    def take(self, piece: bytes) -> None:
+        """Append bytes; raises as `took` does."""
+        view = memoryview(piece)
+        while view:
+            room = self.room()
+            count = min(len(room), len(view))
+            room[:count] = view[:count]
+            self.took(count)
+            view = view[count:]
 
     def restart(self) -> None:
-        """Drop what is there."""
+        """Drop what is there; raises Fault."""
         if self.done:
             self._moved(-self.done)
-        self._digests.close()
-        self._digests = self._begin()
-        self._file.seek(0)
-        self._file.truncate()
+            self._digests.close()
+            self._digests = self._begin()
+        if self._file is not None:
+            try:
+                self._file.drop()
+            except OSError as error:
+                raise self._fault(error) from None
+        self._filled = 0
         self.done, self.resumed, self.tag = 0, False, None
 
     def prove(self) -> None:
-        """Compare all of it with the archive; raises Broken, and nothing is kept then."""
+        """Compare all of it with the archive, and write what is not written yet.
+
+        Raises Broken, and nothing is kept then, and Fault.
+        """
         if self.done < self.archive.size:
             raise Broken(
                 Reason.CORRUPT,
                 f"it ends after {self.done} of {self.archive.size} bytes",
                 passing=True,
             )
+        self._digest()
         found = Sum(self.done, self._digests.digests())
         difference = found.difference(self.archive)
         if difference:
             was_joined = self.resumed
             self.restart()
             raise Broken(Reason.CORRUPT, f"its content has {difference}", passing=was_joined)
+        self._write()
         self.proven = found.hashes
 
     def discard(self) -> None:
         """Remove it."""
-        self.path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(self.path)
 
     def _begin(self) -> Digests:
         return Digests(self._algorithms, self.archive.size)
 
-    def _forget_links(self) -> None:
-        """Let go of a name for a file that is published: a kill may leave one."""
+    def _digest(self) -> None:
+        """Have the block digested, which may go on until the next one is."""
+        if self._filled:
+            self._digests.update(self._in_hand[0][: self._filled])
+
+    def _write(self) -> None:
+        """Write the block, and go on with another one."""
         try:
-            status = self.path.lstat()
+            if self._file is None:
+                self._file = Growing(_opened(self.path), 0)
+            self._file.append(self._in_hand[0][: self._filled])
+        except OSError as error:
+            raise self._fault(error) from None
+        self._in_hand.append(self._in_hand.pop(0))
+        self._filled = 0
+
+    def _is_begun(self) -> bool:
+        """Tell whether there is something of it, and let go of a published file's other name."""
+        try:
+            status = os.lstat(self.path)
         except FileNotFoundError:
-            return
-        if status.st_nlink > 1:
-            self.path.unlink()
-        else:
-            self.path.chmod(0o600)
+            return False
+        if status.st_nlink > 1:  # a kill may leave one
+            os.unlink(self.path)
+            return False
+        os.chmod(self.path, 0o600)
+        return True
 
     def _take_up(self) -> None:
-        """Digest what an earlier sync left; more than the whole cannot be a part of it."""
-        size = os.fstat(self._file.fileno()).st_size
-        if not size:
-            return
+        """Digest what an earlier sync left; more than the whole cannot be a part of it.
+
+        A part goes on at a page boundary, as files do that grow past the page cache.
+        """
+        number = _opened(self.path)
+        size = os.fstat(number).st_size
         if size > self.archive.size:
-            self._file.truncate(0)
-            return
-        while piece := self._file.read(PIECE):
-            self._digests.update(piece)
-            self.done += len(piece)
-        self.resumed = True
+            size = 0
+        elif size < self.archive.size:
+            size &= -PAGE
+        os.ftruncate(number, size)
+        self._file = Growing(number, size)
+        while self.done < size:
+            block = self._in_hand[0][: size - self.done]
+            count = os.preadv(number, [block], self.done)
+            if not count:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            self._digests.update(block[:count])
+            self._in_hand.append(self._in_hand.pop(0))
+            self.done += count
+        self.resumed = self.done > 0
         self._moved(self.done)
 
+    def _leave(self) -> None:
+        self._digests.close()
+        for block in self._in_hand:
+            self._blocks.give_back(block)
+        self._in_hand = []
+        if self._file is not None:
+            os.close(self._file.number)
+            self._file = None
 
-def opened(path: Path) -> io.FileIO:
+    def _fault(self, error: OSError) -> Fault:
+        return fault_of(str(self.path.parent), self.archive.name, "written", error)
+
+
+def _opened(path: Path) -> int:
     """Open a part to read and write, not through a link."""
-    number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    return io.FileIO(number, "r+")
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def part_name(archive: Archive) -> str:

@@ -138,6 +138,8 @@ class _Run:
             )
             crew = Crew(tools, tally, self.events)
             crew.work([*self.missing, *self.doubtful], options.workers)
+            if isinstance(self.store, Folder):
+                self.store.settle()
             tally.remarks += tools.fetcher.useless()
             if options.hashed:
                 crew.arrange(self._present())

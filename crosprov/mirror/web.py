@@ -6,22 +6,25 @@ try again.
 
 from __future__ import annotations
 
+import errno
 import re
+import socket
+import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-import requests
-from urllib3 import BaseHTTPResponse, Timeout
-from urllib3 import exceptions as failures
-
+from crosprov.mirror.blocks import BLOCK
+from crosprov.mirror.connections import Answer
 from crosprov.mirror.part import Broken, Part, Reason
-from crosprov.mirror.routes import Routes
-from crosprov.mirror.stores import PIECE
+from crosprov.mirror.routes import Routes, Unaskable, Waits
 
 REDIRECTS = 5
+_NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
+_MOVED = (301, 302, 303, 307, 308)
 _PLAIN = {"Accept-Encoding": "identity", "User-Agent": "crosprov-mirror"}
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.ASCII)
 _LENGTH = re.compile("[0-9]{1,18}", re.ASCII)
@@ -47,8 +50,7 @@ class Web:
 
     def __init__(self, patience: Patience) -> None:
         self.patience = patience
-        self._timeout = Timeout(connect=patience.connect, read=patience.silence)
-        self._routes = Routes()
+        self._routes = Routes(Waits(connect=patience.connect, silence=patience.silence))
 
     def close(self) -> None:
         """Close all connections."""
@@ -61,7 +63,7 @@ class Web:
                 return None
             _check(answer)
             content, begun = b"", time.monotonic()
-            while piece := answer.read1(most + 1 - len(content), decode_content=False):
+            while piece := answer.read1(most + 1 - len(content)):
                 content += piece
                 if len(content) > most:
                     return None
@@ -97,20 +99,19 @@ class Web:
         headers = {"Range": f"bytes={part.done}-"}
         return headers if tag is None else {**headers, "If-Range": tag}
 
-    def _read(self, answer: BaseHTTPResponse, part: Part) -> None:
+    def _read(self, answer: Answer, part: Part) -> None:
         """Read the body; it may be slow, but not slower than what patience allows."""
-        read: Callable[..., bytes] = answer.read1
-        most = part.bandwidth.piece(PIECE)
+        most = part.bandwidth.piece(BLOCK)
         waited, came = 0.0, 0
         while True:
             begun = time.monotonic()
-            piece = read(most, decode_content=False)
+            count = answer.receive(part.room()[:most])
             waited += time.monotonic() - begun
-            if not piece:
+            if not count:
                 return
-            part.take(piece)
-            part.bandwidth.take(len(piece))
-            came += len(piece)
+            part.took(count)
+            part.bandwidth.take(count)
+            came += count
             if waited >= self.patience.window:
                 if came < self.patience.slowest * waited:
                     speed = f"{came / waited:.0f} bytes per second"
@@ -120,40 +121,44 @@ class Web:
     @contextmanager
     def _answer(
         self, url: str, headers: Mapping[str, str], *, follow_down: bool
-    ) -> Iterator[BaseHTTPResponse]:
+    ) -> Iterator[Answer]:
         """Send a request and follow redirections; whatever breaks is worded."""
-        answer = None
         try:
-            answer = self._send(url, headers, follow_down)
-            yield answer
-        except failures.TimeoutError:
+            with self._asked(url, headers, follow_down) as answer:
+                yield answer
+        except TimeoutError:
             raise _unreachable("the server was silent for too long") from None
-        except failures.SSLError:
+        except ssl.SSLCertVerificationError:
             raise Broken(Reason.REFUSED, "the server's certificate is not trusted") from None
-        except (failures.LocationValueError, requests.RequestException, UnicodeError):
-            raise Broken(Reason.REFUSED, "the address cannot be asked") from None
-        except (failures.HTTPError, ConnectionError) as error:
+        except Unaskable as error:
+            raise Broken(Reason.REFUSED, str(error)) from None
+        except (OSError, HTTPException) as error:
             raise _unreachable(_fate(error)) from None
-        finally:
-            if answer is not None:
-                answer.close()
-                answer.release_conn()
 
-    def _send(self, url: str, headers: Mapping[str, str], follow_down: bool) -> BaseHTTPResponse:
+    @contextmanager
+    def _asked(self, url: str, headers: Mapping[str, str], follow_down: bool) -> Iterator[Answer]:
         for _ in range(REDIRECTS + 1):
-            answer = self._routes.get(url, {**_PLAIN, **headers}, self._timeout)
-            where = answer.get_redirect_location()
-            if not where:
-                return answer
-            answer.close()
-            target = urljoin(url, where)
-            schemes = urlsplit(url).scheme, urlsplit(target).scheme
-            if schemes[1] not in ("http", "https"):
-                raise Broken(Reason.REFUSED, f"it leads to an address of {schemes[1]!r}")
-            if schemes == ("https", "http") and not follow_down:
-                raise Broken(Reason.REFUSED, "it leads away from https, with no strong hash")
-            url = target
+            with self._routes.asked(url, {**_PLAIN, **headers}) as answer:
+                where = answer.headers.get("Location") if answer.status in _MOVED else None
+                if not where:
+                    yield answer
+                    return
+            url = _followed(url, where, follow_down)
         raise Broken(Reason.REFUSED, f"it leads on more than {REDIRECTS} times")
+
+
+def _followed(url: str, where: str, follow_down: bool) -> str:
+    """Give the address that a redirection leads to; raises Broken where it may not lead."""
+    try:
+        target = urljoin(url, where)
+    except ValueError:
+        raise Broken(Reason.REFUSED, "it leads to what is no address") from None
+    schemes = urlsplit(url).scheme, urlsplit(target).scheme
+    if schemes[1] not in ("http", "https"):
+        raise Broken(Reason.REFUSED, f"it leads to an address of {schemes[1]!r}")
+    if schemes == ("https", "http") and not follow_down:
+        raise Broken(Reason.REFUSED, "it leads away from https, with no strong hash")
+    return target
 
 
 def shown(url: str) -> str:
@@ -164,7 +169,7 @@ def shown(url: str) -> str:
     return urlunsplit(parts._replace(netloc=f"…@{parts.netloc.rpartition('@')[2]}"))
 
 
-def _check(answer: BaseHTTPResponse) -> None:
+def _check(answer: Answer) -> None:
     status = answer.status
     if status in (200, 206):
         return
@@ -179,7 +184,7 @@ def _check(answer: BaseHTTPResponse) -> None:
     raise Broken(Reason.REFUSED, f"it answers {status}")
 
 
-def _place(answer: BaseHTTPResponse, part: Part) -> None:
+def _place(answer: Answer, part: Part) -> None:
     """Make sure that the body belongs where the part ends; raises Broken."""
     size = part.archive.size
     if answer.status == 206:
@@ -200,7 +205,7 @@ def _place(answer: BaseHTTPResponse, part: Part) -> None:
     part.restart()  # a server that knows no ranges sends all of it
 
 
-def _explained(broken: Broken, answer: BaseHTTPResponse) -> Broken:
+def _explained(broken: Broken, answer: Answer) -> Broken:
     """Say of a wrong content that it is a web page, which is what often comes instead."""
     kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if broken.reason is Reason.CORRUPT and kind in ("text/html", "application/xhtml+xml"):
@@ -218,11 +223,12 @@ def _unreachable(sentence: str) -> Broken:
     return Broken(Reason.UNREACHABLE, sentence, passing=True)
 
 
-def _fate(error: BaseException) -> str:
-    """Word what became of a connection; libraries nest the reason in long texts."""
-    text = str(error)
-    if "Failed to resolve" in text or "NameResolution" in text:
+def _fate(error: OSError | HTTPException) -> str:
+    """Word what became of a connection."""
+    if isinstance(error, socket.gaierror):
         return "the name of the server is not known here"
-    if "Connection refused" in text or "No route" in text or "unreachable" in text:
+    if isinstance(error, ConnectionRefusedError) or getattr(error, "errno", None) in _NO_WAY:
         return "the server cannot be reached"
+    if isinstance(error, OSError) and str(error).startswith("Tunnel connection failed"):
+        return f"the proxy does not let it through ({str(error).partition(': ')[2]})"
     return "the connection broke"

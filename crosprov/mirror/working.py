@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from crosprov.mirror.arranging import Arranger
+from crosprov.mirror.blocks import Blocks
 from crosprov.mirror.choosing import is_provable, origins_of
 from crosprov.mirror.events import Event, Events, Failed, Fetched, Moved, Proven
 from crosprov.mirror.excuses import unfetched
@@ -98,6 +99,7 @@ class Crew:
         self._tasks: deque[Task] = deque()
         self._prover = Prover(tools.store, tools.ledger, self._tick)
         self._arranger = _arranger(tools)
+        self._blocks = Blocks()
         self._refused = 0  # files in a row that the store could not take
         self._error: BaseException | None = None
 
@@ -182,7 +184,7 @@ class Crew:
         if not is_provable(need):
             sentence = f"none of its hashes ({' '.join(archive.hashes)}) can be computed here"
             return Failure.of(need, Kind.UNPROVABLE, sentence, "add BLAKE2B to its Manifest")
-        part = Part(tools.incoming, archive, tools.bandwidth, self._moved)
+        part = Part(tools.incoming, archive, tools.bandwidth, self._moved, self._blocks)
         try:
             with part:
                 source = tools.fetcher.fetch(part, self._sources(need))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import ssl
 import subprocess
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +15,7 @@ import pytest
 from crosprov.mirror.checkouts import bring
 from crosprov.mirror.model import Fault
 from tests.mirror.overlays import write_tree
+from tests.support.certificates import secured
 from tests.support.serving import serving
 from tests.support.sshd import MISSING, installed, sshd
 
@@ -87,18 +87,10 @@ def address(tmp_path: Path, tree: Path) -> Iterator[str]:
     """The address of an https server whose certificate is in `certificate.pem`."""
     if not backend().is_file():
         pytest.skip("git has no http-backend here")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    make = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=x "
-        f"-addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {certificate}"
-    )
-    subprocess.run(make.split(), check=True, capture_output=True)
     server = ThreadingHTTPServer(
         ("127.0.0.1", 0), type("Served", (Handler,), {"root": tree.parent})
     )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    secured(server, tmp_path)
     with serving(server):
         yield f"https://127.0.0.1:{server.server_port}/tree"
 

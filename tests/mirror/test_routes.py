@@ -8,14 +8,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import requests
-from urllib3 import Timeout
-from urllib3.exceptions import LocationValueError
 
-from crosprov.mirror.routes import Routes
+from crosprov.mirror.routes import Routes, Unaskable, Waits
+from tests.support.certificates import secured
 from tests.support.serving import serving
 
-_TIMEOUT = Timeout(connect=5.0, read=5.0)
+_WAITS = Waits(connect=5.0, silence=5.0)
+_VARIABLES = (
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy", "netrc"),
+    *("requests_ca_bundle", "curl_ca_bundle", "ssl_cert_file", "ssl_cert_dir"),
+)
 
 
 class _Seen(ThreadingHTTPServer):
@@ -35,6 +37,10 @@ class _Seen(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Seen
+
+    def do_CONNECT(self) -> None:
+        self.server.asked.append((self.path, self.headers.get("Proxy-Authorization")))
+        self.send_error(403, "not for you")
 
     def do_GET(self) -> None:
         self.server.asked.append((self.path, self.headers.get("Authorization")))
@@ -57,20 +63,19 @@ def server() -> Iterator[_Seen]:
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Leave no proxy and no passwords of this machine in the way."""
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "NETRC"):
+    for name in _VARIABLES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
 def _get(*urls: str) -> list[int]:
-    routes = Routes()
+    routes = Routes(_WAITS)
     try:
         statuses = []
         for url in urls:
-            answer = routes.get(url, {}, _TIMEOUT)
-            answer.drain_conn()
-            statuses.append(answer.status)
+            with routes.asked(url, {}) as answer:
+                statuses.append(answer.status)
         return statuses
     finally:
         routes.close()
@@ -121,7 +126,54 @@ def test_a_proxy_is_asked_for_whole_addresses(
     assert [path for path, _ in server.asked] == ["http://mirror.example.com/a?b", "/direct"]
 
 
-@pytest.mark.parametrize("address", ["http:///a", "http://*.example.com/a", "ftp://example.com/a"])
+@pytest.mark.parametrize("near", ["127.0.0.1", "127.0.0.0/8", "example.com, 127.0.0.1", "*"])
+def test_what_is_near_is_asked_without_a_proxy(
+    server: _Seen, monkeypatch: pytest.MonkeyPatch, near: str
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://192.0.2.1:3128")
+    monkeypatch.setenv("no_proxy", near)
+    assert _get(f"http://{server.place}/a") == [200]
+
+
+def test_a_proxy_gets_its_own_password_and_no_other(
+    server: _Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", f"http://me:secret@{server.place}")
+    with pytest.raises(OSError, match="403"):
+        _get("https://you:private@mirror.example.com/a")
+    assert server.asked == [("mirror.example.com:443", _basic("me:secret"))]
+
+
+@pytest.mark.parametrize("proxy", ["https://127.0.0.1:1", "socks5://127.0.0.1:1", "http://:1"])
+def test_a_proxy_of_another_kind_is_refused(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("all_proxy", proxy)
+    with pytest.raises(Unaskable):
+        _get("http://mirror.example.com/a")
+
+
+def test_the_environment_says_who_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = _Seen()
+    certificate = secured(server, tmp_path)
+    with serving(server):
+        with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
+            _get(f"https://{server.place}/a")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        assert _get(f"https://{server.place}/b") == [200]
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+        with pytest.raises(Unaskable, match=r"none\.pem"):
+            _get(f"https://{server.place}/c")
+    assert [path for path, _ in server.asked] == ["/b"]
+
+
+NO_ADDRESSES = [
+    "http:///a", "http://*.example.com/a", "ftp://example.com/a", "http://[::1/a",
+    "http://example.com:http/a", f"http://{'a' * 70}ä.example.com/a",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
 def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises((requests.RequestException, LocationValueError)):
+    with pytest.raises(Unaskable):
         _get(address)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import itertools
 import os
 import random
@@ -18,7 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from crosprov.mirror import part
 from crosprov.mirror.events import Event
 from crosprov.mirror.part import part_name
 from crosprov.mirror.report import Kind
@@ -31,6 +29,7 @@ from tests.support.serving import serving
 __all__ = ["world"]
 
 SIZE = 300_000
+LARGE = (2 << 20) + 5  # comes in parts
 
 # What goes wrong once or for ever, and whether the sync gets the file all the same.
 PASSING = {
@@ -181,11 +180,13 @@ def test_without_a_strong_hash_only_the_same_content_is_resumed(world: World) ->
     assert second.headers["If-Range"].startswith('"')
 
 
-def test_a_poisoned_part_is_dropped_and_fetched_anew(world: World) -> None:
-    need = world.need("foo-1.tar", content(SIZE))
+@pytest.mark.parametrize("size", [SIZE, LARGE])
+def test_a_poisoned_part_is_dropped_and_fetched_anew(world: World, size: int) -> None:
+    need = world.need("foo-1.tar", content(size))
     world.offer("foo-1.tar", world.files["foo-1.tar"])
     poisoned = world.store.make_incoming() / part_name(need.archive)
-    for left in (content(1000, "poison"), content(SIZE, "poison"), content(SIZE + 1, "poison")):
+    for length in (1000, 10_000, size, size + 1):
+        left = content(length, "poison")
         poisoned.write_bytes(left)
         (world.mirror / "foo-1.tar").unlink(missing_ok=True)
         (world.options.state / "ledger.sqlite").unlink(missing_ok=True)
@@ -193,8 +194,9 @@ def test_a_poisoned_part_is_dropped_and_fetched_anew(world: World) -> None:
         assert world.published() == world.files
 
 
-def test_a_whole_part_of_a_killed_sync_is_published_without_asking(world: World) -> None:
-    need = world.need("foo-1.tar", content(SIZE))
+@pytest.mark.parametrize("size", [SIZE, LARGE])
+def test_a_whole_part_of_a_killed_sync_is_published_without_asking(world: World, size: int) -> None:
+    need = world.need("foo-1.tar", content(size))
     left = world.store.make_incoming() / part_name(need.archive)
     left.write_bytes(world.files["foo-1.tar"])
     left.chmod(0o444)
@@ -236,27 +238,25 @@ def test_an_upstream_that_trickles_is_left_for_the_next(world: World) -> None:
     assert len(world.server.downloads("upstream-2", "distfiles/foo-1.tar")) == 1
 
 
-class _FullDisk(io.FileIO):
-    """A file on a disk with room for so many bytes more."""
-
-    room = 100_000
-
-    def write(self, data: object, /) -> int:
-        piece = bytes(memoryview(data))  # type: ignore[arg-type]
-        if len(piece) > type(self).room:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        type(self).room -= len(piece)
-        return super().write(piece)
-
-
+@pytest.mark.parametrize("size", [40_000, 1_500_000])
 def test_a_full_disk_ends_the_sync_and_loses_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    needs = [world.need(f"foo-{n}.tar", content(40_000, n)) for n in range(6)]
+    needs = [world.need(f"foo-{n}.tar", content(size, n)) for n in range(6)]
     for name, data in world.files.items():
         world.offer(name, data)
+    write, room = os.pwrite, [size * 5 // 2]
+
+    def full(number: int, data: memoryview, offset: int) -> int:
+        """Write as a disk does that has room for so many bytes more."""
+        if data and not room[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        count = write(number, data[: room[0]], offset)
+        room[0] -= count
+        return count
+
     with monkeypatch.context() as patch:
-        patch.setattr(part, "opened", lambda path: _FullDisk(path, "w+"))
+        patch.setattr(os, "pwrite", full)
         report = world.sync(*needs, workers=1)
     assert report.fetched == 2 and report.untried == 3 and "no space left" in str(report.stopped)
     assert only(report).kind is Kind.STORE and not report.is_good
@@ -302,11 +302,12 @@ _PROGRAM = """
 import os, sys
 from pathlib import Path
 from tests.mirror.syncing import QUICK, archive_of, content, need_of, needs_of
+from tests.mirror.test_sync_faults import size_of
 from crosprov.mirror.folder import Folder
 from crosprov.mirror.sync import Options, sync
 from tests.support.serving import serving
 folder, upstream, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-needs = needs_of(*(need_of(archive_of(f"foo-{n}.tar", content(5000 + n * 9000, n)))
+needs = needs_of(*(need_of(archive_of(f"foo-{n}.tar", content(size_of(n), n)))
                    for n in range(count)))
 options = Options(state=folder / "state", workers=4, patience=QUICK, hashed=True)
 print("ready", flush=True)
@@ -320,12 +321,17 @@ for line in sys.stdin:
 """
 
 
+def size_of(number: int) -> int:
+    """Choose the size of one of the files of a sync that is killed: some come in parts."""
+    return 5000 + number * 9000 if number % 8 else 2_500_000 + number
+
+
 def test_a_sync_killed_at_random_is_completed_by_the_next(world: World) -> None:
-    kills, count, chance = 25, 40, random.Random(6)
+    kills, count, chance = 100, 40, random.Random(6)
     for n in range(count):
-        world.files[f"foo-{n}.tar"] = content(5000 + n * 9000, n)
+        world.files[f"foo-{n}.tar"] = content(size_of(n), n)
         world.offer(f"foo-{n}.tar", world.files[f"foo-{n}.tar"])
-    world.server.fail(Rule(path="foo-", rate=2_000_000, times=None))
+    world.server.fail(Rule(path="foo-", rate=8_000_000, times=None))
     command = [sys.executable, "-c", _PROGRAM, str(world.path), world.upstream(), str(count)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as one:
         assert one.stdin and one.stdout
