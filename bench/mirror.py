@@ -4,10 +4,11 @@
     python -m bench.mirror --cache FOLDER --files 400 --megabytes 500 --runs 1
 
 One generated tree; its files come over loopback from nginx. Three contests: the small half of
-the files, the large half, and the small ones when nothing is left to do. With `--huge`, crosprov
-also fetches one sparse file of so many megabytes, for its memory. portage is installed from
-the registry into an environment of its own in the cache; rclone takes part where it is
-installed. The runs of the contenders take turns.
+the files, the large half, and the small ones when nothing is left to do. rclone and cp verify
+nothing; the floor (bench/mirror_floor.py) receives, digests and writes, and does nothing else.
+With `--huge`, crosprov also fetches one sparse file of so many megabytes, for its memory. portage
+is installed from the registry into an environment of its own in the cache; rclone takes part where
+it is installed. The runs of the contenders take turns.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ from crosprov.mirror.model import Tree
 from crosprov.mirror.needs import needs_of
 from crosprov.mirror.report import as_text
 from crosprov.mirror.stores import open_store
-from crosprov.mirror.sync import Options, sync
+from crosprov.mirror.sync_options import Options
+from crosprov.mirror.sync import sync
 tree, store, state, upstream = sys.argv[1:]
 needs = needs_of([Tree("bench", Path(tree), True)])
 options = Options(state=Path(state), workers=8, per_upstream=8)
@@ -99,6 +101,7 @@ class Contender:
 
     name: str
     command: Callable[[Scene, Path], Command]
+    knows_rest: bool = True  # whether it can have nothing to do
     seconds: dict[str, list[float]] = field(default_factory=dict)
     cpu: dict[str, list[float]] = field(default_factory=dict)
     memory: float = 0.0
@@ -159,6 +162,7 @@ def _measure(folder: Path, options: argparse.Namespace) -> str:
         Contender("emirrordist", _emirrordist(_portage(options.cache))),
         *([Contender("rclone", _rclone(options.rclone))] if shutil.which(options.rclone) else []),
         Contender("cp", _cp),
+        Contender("floor", _floor, knows_rest=False),
     ]
     with _nginx(folder, port):
         for _ in range(options.runs):
@@ -166,7 +170,8 @@ def _measure(folder: Path, options: argparse.Namespace) -> str:
                 for contender in contenders:
                     contender.take_turn(scene, empty=True)
             for contender in contenders:
-                contender.take_turn(scenes[0], empty=False)
+                if contender.knows_rest:
+                    contender.take_turn(scenes[0], empty=False)
         if options.huge:
             huge = _grow(folder, "huge", port, [options.huge * 10**6], sparse=True)
             contenders[0].take_turn(huge, empty=True)
@@ -290,6 +295,15 @@ def _rclone(program: str) -> Callable[[Scene, Path], Command]:
     return command
 
 
+def _floor(scene: Scene, room: Path) -> Command:
+    names = room / "names"
+    names.write_text("".join(f"{file.name}\n" for file in scene.files))
+    (room / "files").mkdir(exist_ok=True)
+    url = f"http://127.0.0.1:{scene.port}/static/{scene.name}"
+    words = ["-m", "bench.mirror_floor", url, str(names), str(room / "files")]
+    return Command((sys.executable, *words), Path(__file__).parent.parent, {})
+
+
 def _cp(scene: Scene, room: Path) -> Command:
     source = f"{scene.folder}/static/{scene.name}"
     return Command(("cp", "-ru", f"{source}/.", f"{room}/files"), room, {})
@@ -326,19 +340,23 @@ def _table(scenes: Sequence[Scene], contenders: Sequence[Contender], limit: floa
     for one in contenders:
         taken = {contest: median(values) for contest, values in one.seconds.items()}
         cpu = {contest: median(values) for contest, values in one.cpu.items()}
+        rest = f"{taken['nothing to do']:.2f}" if one.knows_rest else ""
         lines.append(
             f"| {one.name} | {len(small.files) / taken['small']:.0f} ({cpu['small']:.1f}) "
             f"| {large.size / 1e6 / taken['large']:.0f} ({cpu['large']:.1f}) "
-            f"| {taken['nothing to do']:.2f} | {one.memory:.0f} |"
+            f"| {rest} | {one.memory:.0f} |"
         )
     ours, theirs = contenders[0].seconds, contenders[1].seconds
     pairs = zip(ours["small"], theirs["small"], strict=True)
     ratio = median(other / own for own, other in pairs)
-    share = large.size / median(ours["large"]) / limit
+    share, floor = (
+        large.size / median(one.seconds["large"]) / limit for one in (contenders[0], contenders[-1])
+    )
     lines += [
         "",
         f"Small files: {ratio:.1f} times emirrordist's rate, pair by pair. Large files: "
-        f"{share:.2f} of what the machine hashes ({limit / 1e6:.0f} MB/s, BLAKE2B and SHA512).",
+        f"{share:.2f} of what the machine hashes ({limit / 1e6:.0f} MB/s, BLAKE2B and SHA512); the "
+        f"floor reaches {floor:.2f} of it.",
     ]
     return "\n".join(lines) + "\n"
 

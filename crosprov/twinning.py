@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crosprov.errors import InventoryError, TwinError, UsageError
+from crosprov.inventory.select import check_any_host
 from crosprov.twin.lab import TwinLab, find_labs
 from crosprov.twin.spec import Kind, TwinHost, TwinSpec
 
@@ -17,7 +18,8 @@ _BY_NAME = "crosprov twin down LAB, with a name that crosprov twin list shows"
 
 
 def twin_lab(lab: Lab) -> TwinLab:
-    """Give the twin of a lab, whether it is up or not."""
+    """Give the twin of a lab, whether it is up or not; raises UsageError without any host."""
+    check_any_host(lab)
     return TwinLab(TwinSpec(lab.name, tuple(_twin_host(host) for host in lab.hosts.values())))
 
 

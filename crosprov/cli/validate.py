@@ -11,6 +11,7 @@ import typer
 from crosprov.cli.options import Format, FormatOption, InventoryArgument, LimitOption, RoleOption
 from crosprov.cli.output import as_json
 from crosprov.errors import InventoryError
+from crosprov.report.style import count
 
 if TYPE_CHECKING:
     from crosprov.errors import Problem
@@ -47,7 +48,7 @@ def validate(
         problems = [asdict(problem) for problem in error.problems]
         typer.echo(as_json({"valid": False, "problems": problems}), nl=False)
         raise typer.Exit(error.exit_code) from None
-    chosen = select(lab, limit, role)
+    chosen = select(lab, limit, role) if lab.hosts or limit or role else ()
     absent = absent_files(lab, chosen)
     if format is Format.json:
         typer.echo(as_json(_described(lab, chosen, absent)), nl=False)
@@ -83,7 +84,9 @@ def _summary(lab: Lab, chosen: tuple[str, ...]) -> str:
     if len(chosen) != len(lab.hosts):
         lines[0] += f" of {len(lab.hosts)} chosen"
         lines += [f"  {name}  {lab.hosts[name].address}" for name in chosen]
-    width = max(map(len, counted))
+    if not lab.hosts:
+        lines[0] += f" and {count(len(lab.mirrors), 'mirror')}"
+    width = max(map(len, counted), default=0)
     lines += [f"  {role:{width}}  {_hosts(number)}" for role, number in sorted(counted.items())]
     return "\n".join(lines) + "\n"
 

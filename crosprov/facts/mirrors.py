@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pyinfra.api import FactBase
 
@@ -68,6 +68,7 @@ class Synced:
     one last lacked nothing, MOST_DAYS for that and more, None for never. `progress` is how far
     the present one is, "" for none. `verified` is how long ago all files were read, in days up
     to MOST_VERIFIED, None for never; `findings` counts those that were not as they should be.
+    `reasons` say why the last sync was not good.
     """
 
     lacking: int = 0
@@ -75,6 +76,7 @@ class Synced:
     progress: str = ""
     verified: int | None = None
     findings: int = 0
+    reasons: tuple[str, ...] = ()
 
 
 class SyncAgeFact(FactBase[dict[str, Synced]]):
@@ -95,7 +97,8 @@ class SyncAgeFact(FactBase[dict[str, Synced]]):
             f'{{ [ "$v" -lt {MOST_VERIFIED} ] || v={MOST_VERIFIED}; }}; '
             f'a=$(systemctl show -P ActiveState {shlex.quote(unit)}@"$n".service 2>/dev/null); '
             '[ "$a" != activating ] || p="; $(head -n 1 "$d/progress" 2>/dev/null)"; '
-            'echo "$n $l $g $v ${w:-0}$p"; done'
+            'echo "$n $l $g $v ${w:-0}$p"; '
+            "sed -n '1,9s/^/  /p' \"$d/reasons\" 2>/dev/null || :; done"
         )
 
     @staticmethod
@@ -103,8 +106,13 @@ class SyncAgeFact(FactBase[dict[str, Synced]]):
         return {}
 
     def process(self, output: list[str]) -> dict[str, Synced]:
-        found = {}
+        found: dict[str, Synced] = {}
+        name = ""
         for line in output:
+            if line.startswith("  "):
+                known = found[name]
+                found[name] = replace(known, reasons=(*known.reasons, line.strip()))
+                continue
             words, under_way, progress = line.partition(";")
             name, lacking, days, verified, findings = words.split()
             said = (progress.strip() or "it begins") if under_way else ""

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from crosprov.inventory.fields import (
     AbsolutePath,
@@ -182,16 +189,22 @@ class Mirror(Section):
         said = {"kind": preset.kind, "visibility": preset.visibility, "store": preset.store}
         return {**given, **said}
 
+    @field_validator("upstreams", "source_uris", "layout", "every", "verify", "limits")
+    @classmethod
+    def _of_a_sync(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse on a manual mirror what would have no effect there; an idle value is none."""
+        if info.data.get("kind") == "manual" and value not in ((), False, "flat", None):
+            hint = f"take {info.field_name} out"
+            if info.data.get("preset") is None:
+                hint += ", or write kind: automatic"
+            raise refusal("is for a sync, and a manual mirror is never synced", hint)
+        return value
+
     @model_validator(mode="after")
     def _filled_one_way(self) -> Mirror:
-        if self.kind == "manual" and self.upstreams:
-            hint = "take them out" if self.preset else "write kind: automatic"
-            raise refusal("is manual, so it has no upstreams", hint)
         if self.upstreams and not self.trees:
             message = "has upstreams and no trees, so nothing says which archives are needed"
             raise refusal(message, "write trees: [/srv/trees/portage-stable]")
-        if self.kind == "manual" and self.source_uris:
-            raise refusal("is manual, so it fetches nothing", "take source_uris out")
         if self.layout == "hashed" and self.folder is None:
             raise refusal("has layout hashed, which is made of links, in a bucket")
         return self

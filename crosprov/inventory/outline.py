@@ -63,12 +63,13 @@ def outline(root: Node, findings: Findings) -> Outline | None:
             hint = suggest(name, TOP) or f"known here: {', '.join(TOP)}"
             findings.add(entry.mark, "is not a key of an inventory", field=name, hint=hint)
     known = section_names()
-    hosts = _hosts(root, known, findings)
+    mirrors = _named(root, "mirrors", findings)
+    hosts = _hosts(root, known, findings, required=not mirrors)
     return Outline(
         lab=_lab(root, findings),
         defaults=sections(root.get("defaults"), known, findings, where="defaults"),
         groups=_groups(root, known, hosts, findings),
-        mirrors=_named(root, "mirrors", findings),
+        mirrors=mirrors,
         hosts=hosts,
     )
 
@@ -112,10 +113,13 @@ def _named(root: Table, name: str, findings: Findings) -> dict[str, Entry]:
     return entries
 
 
-def _hosts(root: Table, known: Collection[str], findings: Findings) -> dict[str, HostOutline]:
+def _hosts(
+    root: Table, known: Collection[str], findings: Findings, *, required: bool
+) -> dict[str, HostOutline]:
+    """Take the hosts; an inventory of mirrors alone is for `crosprov mirror`, and needs none."""
     table = _table(root, "hosts", findings)
     entry = root.entries.get("hosts")
-    if not table.entries and (entry is None or not isinstance(entry.node, Array)):
+    if required and not table.entries and (entry is None or not isinstance(entry.node, Array)):
         mark = entry.mark if entry else root.mark
         findings.add(mark, "names no host", field="hosts", hint="write hosts: {name: {…}}")
     hosts: dict[str, HostOutline] = {}

@@ -34,7 +34,7 @@ and says how to renew it.
 | `defaults` | sections | none | sections that every host has |
 | `groups` | names with `hosts` and sections | none | sets of hosts, and sections for them |
 | `mirrors` | names with [mirrors](#mirrors) | none | what is mirrored, apart from where |
-| `hosts` | names or ranges with sections | required | a section for each role of a host |
+| `hosts` | names or ranges with sections | required or `mirrors` | a section for each role |
 
 A host that has a section plays that role, also when the section is empty or comes from a
 group or from `defaults`.

@@ -47,7 +47,8 @@ def json_schema() -> Json:
         "$schema": DIALECT,
         "title": "crosprov inventory",
         **_mapping(_top(sections, mirror)),
-        "required": ["lab", "hosts"],
+        "required": ["lab"],
+        "anyOf": [{"required": ["hosts"]}, {"required": ["mirrors"]}],
         "$defs": definitions,
     }
 

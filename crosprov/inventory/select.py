@@ -20,6 +20,7 @@ def select(lab: Lab, limit: str | None = None, role: str | None = None) -> tuple
     is left out, wherever it stands. Raises UsageError for a pattern that matches nothing and
     when no host is left.
     """
+    check_any_host(lab)
     chosen = _limited(lab, limit) if limit is not None else set(lab.hosts)
     if role is not None:
         _known_role(lab, role)
@@ -30,6 +31,13 @@ def select(lab: Lab, limit: str | None = None, role: str | None = None) -> tuple
         )
         raise UsageError(f"no host of {lab.name} is left by {asked or 'the whole lab'}")
     return tuple(name for name in lab.hosts if name in chosen)
+
+
+def check_any_host(lab: Lab) -> None:
+    """Raise UsageError when an inventory holds mirrors alone, and hosts are asked for."""
+    if not lab.hosts:
+        hint = "write hosts: {name: {…}}; only crosprov mirror and validate do without"
+        raise UsageError(f"{lab.path} names no host", hint=hint)
 
 
 def _limited(lab: Lab, limit: str) -> set[str]:

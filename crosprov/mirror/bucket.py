@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,7 @@ class Bucket:
                 if content.stat().st_size == size:
                     raise
                 raise _changed(self.place, name) from None
-        return self._described(blob)
+        return replace(self._described(blob), is_new=True)
 
     def _compared(self, name: str, size: int, vouched: Mapping[str, str]) -> Stored:
         """Describe what has the name when it has the same content; else raise Exists.

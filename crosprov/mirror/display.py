@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from crosprov.mirror.events import Event, Events, Failed, Listed, Progress
-from crosprov.mirror.report import age_of, size_of
+from crosprov.mirror.events import Event, Events, Failed, Listed, Progress, Sourcing
+from crosprov.mirror.findings import several
+from crosprov.mirror.report import age_of, brief, size_of
 
 _OFTEN = 0.2  # seconds between two drawings on a terminal
 _SELDOM = 30.0  # seconds between two lines elsewhere
@@ -21,12 +22,14 @@ Tell = Callable[[str], object]
 
 def word(progress: Progress) -> str:
     """Word how far it is: files, bytes, rate, time that is left."""
+    if progress.ebuilds:
+        return f"{progress.ebuilds_done} of {several(progress.ebuilds, 'ebuild')} sourced"
     if not progress.files:
         return "nothing to do"
     percent = 100 * progress.done // progress.total if progress.total else 100
     parts = [
         f"{min(max(percent, 0), 100)} % of {size_of(progress.total)}",
-        f"{progress.files_done} of {progress.files} files",
+        f"{progress.files_done} of {several(progress.files, 'file')}",
     ]
     if progress.rate:
         parts.append(f"{size_of(progress.rate)}/s")
@@ -71,9 +74,13 @@ class _View:
         self.progress(event)
         now = time.monotonic()
         if isinstance(event, Failed):
-            self._say(f"{event.failure.name}: {event.failure.sentence}")
+            # On a terminal the report follows, with all digits.
+            whole = f"{event.failure.name}: {event.failure.sentence}"
+            self._say(brief(event.failure) if self._live else whole)
         if isinstance(event, Listed) and not self._live:
             self._say(_task(event))
+        if isinstance(event, Sourcing) and not self._live and not event.done:
+            self._say(f"{several(event.count, 'ebuild')} to source")
         if now - self._drawn >= (_OFTEN if self._live else _SELDOM):
             self._drawn = now
             self._draw()
@@ -93,8 +100,7 @@ class _View:
         if not self._live:
             self._say(text)
             return
-        done = self.progress.done / self.progress.total if self.progress.total else 1.0
-        filled = round(_WIDTH * min(max(done, 0.0), 1.0))
+        filled = round(_WIDTH * self.progress.share)
         bar = "#" * filled + "-" * (_WIDTH - filled)
         width = shutil.get_terminal_size().columns - 1
         self.stream.write(f"\r\x1b[K{f'[{bar}] {text}'[:width]}")
@@ -114,7 +120,8 @@ class _View:
 def _task(event: Listed) -> str:
     parts = []
     if event.fetch:
-        parts.append(f"{event.fetch} files to fetch ({size_of(event.fetch_bytes)})")
+        files = several(event.fetch, "file")
+        parts.append(f"{files} to fetch ({size_of(event.fetch_bytes)})")
     if event.check:
         parts.append(f"{event.check} to read and prove ({size_of(event.check_bytes)})")
     return ", ".join(parts) or "nothing to do"

@@ -10,6 +10,14 @@ from crosprov.mirror.report import Failure
 
 
 @dataclass(frozen=True, slots=True)
+class Sourcing:
+    """Ebuilds of a tree are sourced: how many of how many that is done with."""
+
+    done: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """The mirror was listed: how much is to be fetched, and to be read and proven."""
 
@@ -50,7 +58,7 @@ class Failed:
     failure: Failure
 
 
-Event = Listed | Moved | Fetched | Proven | Failed
+Event = Sourcing | Listed | Moved | Fetched | Proven | Failed
 Events = Callable[[Event], object]
 
 
@@ -62,12 +70,15 @@ def mute(event: Event) -> None:
 class Progress:
     """Follow events: what is done of what is to be done, the rate, the time that is left.
 
-    The rate is a mean over about the last `window` seconds, so that it follows a change without
-    jumping. Bytes of files that failed count as done.
+    Ebuilds are counted while they are sourced, which comes before everything else. The rate is a
+    mean over about the last `window` seconds, so that it follows a change without jumping. Bytes
+    of files that failed count as done.
     """
 
     window: float = 10.0
     clock: Callable[[], float] = time.monotonic
+    ebuilds: int = 0
+    ebuilds_done: int = 0
     files: int = 0
     files_done: int = 0
     total: int = 0
@@ -80,7 +91,10 @@ class Progress:
     def __call__(self, event: Event) -> None:
         """Take an event in."""
         match event:
+            case Sourcing():
+                self.ebuilds, self.ebuilds_done = event.count, event.done
             case Listed():
+                self.ebuilds = 0
                 self.files = event.fetch + event.check
                 self.total = event.fetch_bytes + event.check_bytes
                 self._at = self.clock()
@@ -93,6 +107,13 @@ class Progress:
                 self.files_done += 1
                 self.failed += 1
                 self._settle(event.failure.size)
+
+    @property
+    def share(self) -> float:
+        """Give what is done as a number from 0 to 1."""
+        if self.ebuilds:
+            return self.ebuilds_done / self.ebuilds
+        return min(max(self.done / self.total, 0.0), 1.0) if self.total else 1.0
 
     @property
     def seconds_left(self) -> float | None:

@@ -60,7 +60,7 @@ class Excused:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Hold the outcome of a check. `ran` names the rules that were looked at."""
+    """Hold the outcome of a check. `ran` names the rules looked at, `skipped` the others."""
 
     tree: str
     ebuilds: int
@@ -69,6 +69,7 @@ class Report:
     excused: tuple[Excused, ...]
     remarks: tuple[Remark, ...]
     ran: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
 
     @property
     def status(self) -> int:
@@ -103,7 +104,8 @@ def _summary(report: Report) -> str:
         each = ", ".join(f"{count} {rule}" for rule, count in report.count().items())
         found = f"{several(len(report.findings), 'finding')} ({each})"
     excused = f", {len(report.excused)} allowed" if report.excused else ""
-    return f"{report.tree}: {looked}: {found}{excused}"
+    skipped = f"; {several(len(report.skipped), 'rule')} not looked at" if report.skipped else ""
+    return f"{report.tree}: {looked}: {found}{excused}{skipped}"
 
 
 def several(count: int, thing: str) -> str:

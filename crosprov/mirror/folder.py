@@ -128,7 +128,7 @@ class Folder:
             os.fsync(number)
             os.link(ready, self._path(name))
             os.unlink(ready)
-            return _described(name, os.fstat(number))
+            return replace(_described(name, os.fstat(number)), is_new=True)
         except FileExistsError:
             return self._compared(name, ready)
         finally:

@@ -11,7 +11,7 @@ from crosprov.mirror.policy.entries import Mirror
 from crosprov.mirror.presets import preset_of
 from crosprov.mirror.proving import holds
 from crosprov.mirror.stores import Store, Stored
-from crosprov.mirror.sync import LEDGER
+from crosprov.mirror.sync_options import LEDGER
 
 
 def listing_of(config: Config, store: Store, *, known: bool) -> Mirror:

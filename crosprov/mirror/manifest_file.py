@@ -8,6 +8,7 @@ from pathlib import Path
 
 from crosprov.mirror.digests import computable, is_computable
 from crosprov.mirror.fetchables import Fetchables, fetchables_of
+from crosprov.mirror.findings import several
 from crosprov.mirror.manifest_text import (
     local_entries,
     manifest_text,
@@ -134,8 +135,9 @@ def _gather(
             _check_same(entry, one, earlier)
         files.append(one)
     if lacking:
+        failed = f"{len(lacking)} of {several(len(found.uris), 'file')}"
         raise Fault(
-            f"{len(lacking)} of {len(found.uris)} files cannot be had: {'; '.join(lacking)}",
+            f"{failed} cannot be had: {'; '.join(lacking)}",
             hint="publish the file on a mirror first, or name the folder that holds it",
             where=str(found.folder),
         )

@@ -101,6 +101,8 @@ class Cache:
         return self._digests[name]
 
     def _digest_of(self, name: str) -> str | None:
+        if "/" in name:
+            return None
         for folder in self._folders:
             try:
                 return _md5(read_file(f"{folder}/eclass/{name}.eclass"))

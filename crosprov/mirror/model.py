@@ -125,10 +125,15 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Hold what a mirror must have, by name, and what was noticed while finding out."""
+    """Hold what a mirror must have, by name, and what was noticed while finding out.
+
+    `mark` names the state of the trees that this was found in: while they give the same one,
+    so is what they need. It is empty where nothing vouches for that.
+    """
 
     archives: Mapping[str, Need] = field(hash=False)
     remarks: tuple[Remark, ...] = ()
+    mark: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

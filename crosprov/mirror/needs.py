@@ -3,42 +3,114 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 
+from crosprov.mirror.deferred import Deferred
 from crosprov.mirror.digests import STRONG, computable, strong
+from crosprov.mirror.events import Events, mute
 from crosprov.mirror.model import Archive, Need, Needs, Remark, Tree
+from crosprov.mirror.sightings import paths_beside, sight
+from crosprov.mirror.sourced_memory import SourcedMemory
+from crosprov.mirror.sourcing import program
 from crosprov.mirror.survey import Survey
-from crosprov.mirror.trees import lineage_of, read_layout
+from crosprov.mirror.tree_memory import TreeMemory
+from crosprov.mirror.trees import Lineage, lineage_of, packages_of, read_layout
 from crosprov.mirror.union import Clash, Conflict, Union
 
 __all__ = ["Clash", "Conflict", "needs_of"]
 
 
-def needs_of(trees: Sequence[Tree], *, source_stale: bool = True) -> Needs:
+def needs_of(
+    trees: Sequence[Tree],
+    *,
+    source_stale: bool = True,
+    memory: TreeMemory | None = None,
+    sourced: SourcedMemory | None = None,
+    events: Events = mute,
+) -> Needs:
     """Find what a mirror of these trees must have.
 
-    Nothing is fetched and nothing is written. With `source_stale`, ebuilds whose cached
-    metadata is missing or no longer true are sourced, which runs the trees' own shell code.
-    Raises Fault when a folder is no tree, and Conflict when one name has two contents.
+    Nothing is fetched and nothing is written, but for the memories: with `memory`, trees that are
+    as they were are read only when somebody asks for what they need, and not for their remarks.
+    With `source_stale`, ebuilds whose cached metadata is missing or no longer true are sourced,
+    which runs the trees' own shell code; `sourced` knows what they said before. Raises Fault when
+    a folder is no tree, and Conflict when one name has two contents; so does `archives` where it
+    reads the trees.
     """
-    with _no_collection():
-        return _needs_of(trees, source_stale)
-
-
-def _needs_of(trees: Sequence[Tree], source_stale: bool) -> Needs:
     known = {read_layout(tree.path).name: tree.path for tree in trees}
-    union = Union()
-    remarks: list[Remark] = []
-    lines: dict[str, Archive] = {}
-    for tree in trees:
-        survey = Survey(lineage_of(tree, known), union, lines)
-        survey.walk()
-        survey.settle(source=source_stale)
-        remarks.extend(survey.remarks)
-    needs = union.needs()
-    remarks.extend(_weak(needs.values()))
-    return Needs(needs, tuple(remarks))
+    lineages = [lineage_of(tree, known) for tree in trees]
+    with _no_collection():
+        told = memory.recall(lineages, source_stale) if memory else None
+        if told is None:
+            reading = _Reading(lineages, source_stale, sourced, events)
+            return reading.remembered(memory) if memory else reading.needs()
+    anew = partial(needs_of, trees, source_stale=source_stale, sourced=sourced)
+    return Needs(Deferred(lambda: anew().archives), told.remarks, told.mark)
+
+
+class _Reading:
+    """Trees whose packages are listed, and then read, once."""
+
+    def __init__(
+        self,
+        lineages: Sequence[Lineage],
+        source_stale: bool,
+        sourced: SourcedMemory | None,
+        events: Events,
+    ) -> None:
+        self._began = time.time_ns()
+        self._lineages = lineages
+        self._source = source_stale
+        self._sourced = sourced
+        self._events = events
+        self._looked: list[str] = []
+        self._packages = [list(packages_of(one.tree.path, self._looked)) for one in lineages]
+        self._surveys: list[Survey] = []
+
+    def needs(self) -> Needs:
+        """Read all packages and join what they need; raises Fault and Conflict."""
+        union = Union()
+        lines: dict[str, Archive] = {}
+        for lineage, packages in zip(self._lineages, self._packages, strict=True):
+            survey = Survey(lineage, packages, union, lines)
+            survey.walk()
+            survey.settle(self._sourced, self._events, source=self._source)
+            self._surveys.append(survey)
+        if self._sourced is not None and self._source:
+            self._sourced.forget_others()
+        needs = union.needs()
+        return Needs(needs, self._remarks(needs))
+
+    def remembered(self, memory: TreeMemory) -> Needs:
+        """Read all, and remember what it is like when nothing of it may change unnoticed.
+
+        Trees are looked at before they are read: what changes in between looks different
+        afterwards.
+        """
+        paths = self._paths()
+        sighting = sight(paths)
+        needs = self.needs()
+        is_certain = all(survey.is_certain for survey in self._surveys)
+        if not is_certain or not sighting.is_at_rest(self._began):
+            return needs
+        remarks = self._remarks(needs.archives, again=True)
+        mark = memory.keep(self._lineages, self._source, paths, sighting, remarks)
+        return replace(needs, mark=mark)
+
+    def _paths(self) -> list[str]:
+        """Name all files and folders on which the answer depends, with the program that sources."""
+        pairs = zip(self._lineages, self._packages, strict=True)
+        beside = (path for lineage, listed in pairs for path in paths_beside(lineage, listed))
+        sourcing = filter(None, [program() if self._source else None])
+        return list(dict.fromkeys([*beside, *self._looked, *sourcing]))
+
+    def _remarks(self, needs: Mapping[str, Need], *, again: bool = False) -> tuple[Remark, ...]:
+        of_trees = (one for survey in self._surveys for one in survey.remarks(again=again))
+        return (*of_trees, *_weak(needs.values()))
 
 
 @contextmanager

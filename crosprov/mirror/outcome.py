@@ -2,20 +2,26 @@
 
 `outcome` holds what the last sync that ended brought here, and how many files it lacks; the time
 of `good` is that of the last sync that lacked nothing; `progress` is how far the present one is.
-`verified` holds how many findings the last reading of all files had, and has its time.
+`reasons` holds why the last one was not good, a line for each of the first files, and nothing
+after a good one. `verified` holds how many findings the last reading of all files had, and has
+its time.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from crosprov.mirror import report_json
 from crosprov.mirror.config import Config
-from crosprov.mirror.report import Report
+from crosprov.mirror.findings import several
+from crosprov.mirror.report import Report, brief
 
 OUTCOME, GOOD, PROGRESS, VERIFIED = "outcome", "good", "progress", "verified"
+REASONS = "reasons"
+MOST_REASONS = 3
 
 
 def keep(config: Config, report: Report) -> None:
@@ -23,9 +29,20 @@ def keep(config: Config, report: Report) -> None:
     state = config.state_folder()
     if report.is_good:
         (state / GOOD).touch()
+    _replace(state / REASONS, "".join(f"{line}\n" for line in reasons(report)))
     if report.stopped is None:
         lacking = len(report.failures) + report.untried
         _replace(state / OUTCOME, f"{config.digest} {lacking}\n")
+
+
+def reasons(report: Report) -> Iterator[str]:
+    """Say in a few lines why a sync was not good."""
+    if report.stopped is not None:
+        yield f"it gave up: {' '.join(report.stopped.split())}"
+    yield from map(brief, report.failures[:MOST_REASONS])
+    further = len(report.failures) - MOST_REASONS
+    if further > 0:
+        yield f"and {several(further, 'further file')}"
 
 
 def keep_verified(config: Config, report: Report) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from crosprov.mirror.findings import several
 from crosprov.mirror.measures import Measure
 from crosprov.mirror.mirrors import Mirror
 from crosprov.mirror.model import Fault
@@ -115,7 +116,7 @@ def _folder_measures(folder: FolderAccess) -> Iterator[Measure]:
         yield Measure(
             "files",
             "weak",
-            f"{len(writable)} files can be written to, such as {min(writable)}",
+            f"{several(len(writable), 'file')} can be written to, such as {min(writable)}",
             "crosprov mirror protect --set takes that right away",
             settable=True,
         )

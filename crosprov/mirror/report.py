@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,6 +24,9 @@ class Kind(StrEnum):
     MISSING = "missing"
     STORE = "store"
 
+
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
+_BEGINNING = r"\1…"
 
 # Of these the mirror holds a content that is not the one that is wanted. It stays where it is.
 QUARANTINE = frozenset({Kind.IMMUTABLE, Kind.REPLACED})
@@ -126,6 +130,12 @@ class Report:
         """Give the bytes per second that were fetched and read."""
         seconds = self.ended - self.began
         return (self.fetched_bytes + self.checked_bytes) / seconds if seconds > 0 else 0.0
+
+
+def brief(failure: Failure) -> str:
+    """Say in one line what is wrong with a file; of digests only the beginning, as git has it."""
+    sentence = " ".join(failure.sentence.split())
+    return f"{failure.name}: {_DIGEST.sub(_BEGINNING, sentence)}"
 
 
 def as_text(report: Report) -> Iterator[str]:

@@ -80,7 +80,7 @@ def _notification(remark: Remark) -> dict[str, Any]:
     place = remark.place
     return {
         "level": "note",
-        "message": {"text": remark.sentence},
+        "message": {"text": "; ".join(filter(None, (remark.sentence, remark.hint)))},
         **({"locations": [_location(place.path, place.line)]} if place else {}),
     }
 

@@ -117,7 +117,8 @@ def _as_said(config: Config, given: argparse.Namespace, *, known: bool) -> Confi
             raise WrongUsage(f"the mirror {config.name} is {config.visibility} in any case")
         return config
     if visibility is None:
-        if "visibility" in said and config.store.startswith("gs://"):
+        asked = "visibility" in said and given.command != "verify"
+        if asked and config.store.startswith("gs://"):
             raise WrongUsage(
                 f"nothing says who may read {config.store}: add --visibility public, or private"
             )

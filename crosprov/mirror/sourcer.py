@@ -2,7 +2,8 @@
 
 FILE is JSON: the folders of a tree and of its masters, and the ebuilds to source as
 `[category, package, version]`. For each, in order, one line of JSON goes to standard output:
-`{"eapi", "src_uri", "restrict"}`, or `{"failure"}` with the reason in a few words.
+`{"eapi", "src_uri", "restrict", "inherited"}`, the last of which lists eclasses, or `{"failure"}`
+with the reason in a few words.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def _opener(folders: Sequence[str]) -> Callable[[str, str, str], Any]:
 
 def _sourced(
     package: Callable[[str, str, str], Any], category: str, name: str, version: str
-) -> dict[str, str]:
+) -> dict[str, str | list[str]]:
     from pkgcore.exceptions import PkgcoreException
 
     try:
@@ -74,6 +75,7 @@ def _sourced(
         "eapi": eapi,
         "src_uri": data.get("SRC_URI", ""),
         "restrict": data.get("RESTRICT", ""),
+        "inherited": list(data.get("_eclasses_", ())),
     }
 
 

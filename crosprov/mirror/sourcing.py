@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from crosprov.mirror.metadata import Metadata, Stale
 
@@ -36,14 +36,35 @@ class Wanted:
     version: str
 
 
+class Sourced(NamedTuple):
+    """Hold what an ebuild says, and the names of all eclasses that its word depends on."""
+
+    metadata: Metadata
+    inherited: tuple[str, ...]
+
+
+def program() -> str | None:
+    """Name the file of pkgcore that every installation writes anew; None without pkgcore."""
+    found = find_spec("pkgcore")
+    return found.origin if found else None
+
+
 def source_ebuilds(
     folders: Sequence[Path], wanted: Sequence[Wanted], *, limit: float = 60.0
 ) -> Iterator[Metadata | Stale]:
+    """Source ebuilds as `source` does, where it does not matter what they inherit."""
+    for answer in source(folders, wanted, limit=limit):
+        yield answer.metadata if isinstance(answer, Sourced) else answer
+
+
+def source(
+    folders: Sequence[Path], wanted: Sequence[Wanted], *, limit: float = 60.0
+) -> Iterator[Sourced | Stale]:
     """Source ebuilds of the first folder with the eclasses of all; one answer each, in order.
 
     `limit` is in seconds for one ebuild. Whatever fails is an answer that says why.
     """
-    if find_spec("pkgcore") is None:
+    if program() is None:
         yield from (Stale("pkgcore, which could read it, is not installed") for _ in wanted)
         return
     at = deaths = 0
@@ -59,7 +80,7 @@ def source_ebuilds(
 
 def _round(
     folders: Sequence[Path], wanted: Sequence[Wanted], limit: float
-) -> Iterator[Metadata | Stale]:
+) -> Iterator[Sourced | Stale]:
     """Source until all is done or the process has to be ended; at least one answer comes."""
     with tempfile.TemporaryDirectory(prefix="crosprov-sourcing-") as home:
         request = Path(home, "request.json")
@@ -94,9 +115,7 @@ def _start(request: Path, home: str) -> subprocess.Popen[bytes]:
     )
 
 
-def _answers(
-    child: subprocess.Popen[bytes], count: int, limit: float
-) -> Iterator[Metadata | Stale]:
+def _answers(child: subprocess.Popen[bytes], count: int, limit: float) -> Iterator[Sourced | Stale]:
     assert child.stdout is not None
     lines = _Lines(child.stdout)
     for number in range(count):
@@ -110,11 +129,12 @@ def _answers(
         yield _read_answer(line)
 
 
-def _read_answer(line: bytes) -> Metadata | Stale:
+def _read_answer(line: bytes) -> Sourced | Stale:
     answer = json.loads(line)
     if "failure" in answer:
         return Stale(f"sourcing it failed: {answer['failure']}")
-    return Metadata(answer["eapi"], answer["src_uri"], answer["restrict"])
+    metadata = Metadata(answer["eapi"], answer["src_uri"], answer["restrict"])
+    return Sourced(metadata, tuple(answer["inherited"]))
 
 
 class _Lines:

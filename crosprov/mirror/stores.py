@@ -22,13 +22,15 @@ class Stored:
 
     `mark` names this content of the file: inode and times of change in a folder, the generation
     in a bucket; while it stays, so does what was proven. `hashes` is what the store itself
-    vouches for: MD5 and CRC32C of a bucket, as lower-case hexadecimal digits.
+    vouches for: MD5 and CRC32C of a bucket, as lower-case hexadecimal digits. `is_new` says of
+    what `create` gives that it was this call that published it.
     """
 
     name: str
     size: int
     mark: str
     hashes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    is_new: bool = field(default=False, compare=False)
 
 
 class Exists(Fault):

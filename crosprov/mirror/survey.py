@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from crosprov.mirror.claims import EbuildClaim
+from crosprov.mirror.events import Events
+from crosprov.mirror.learning import learn
 from crosprov.mirror.manifests import Manifest, read_manifest
 from crosprov.mirror.metadata import Cache, Metadata, Stale, read_file
 from crosprov.mirror.model import Archive, Place, Remark
-from crosprov.mirror.sourcing import Wanted, source_ebuilds
-from crosprov.mirror.trees import Lineage, Package, packages_of, third_party_mirrors
+from crosprov.mirror.sourced_memory import SourcedMemory
+from crosprov.mirror.sourcing import Wanted
+from crosprov.mirror.trees import Lineage, Package, third_party_mirrors
 from crosprov.mirror.union import Union
 from crosprov.mirror.uris import BadUris, mirror_of, names_of, restrictions_of, sources_of
 
@@ -41,8 +44,17 @@ class Draft:
 class Survey:
     """Go through one tree and add what it needs to the union."""
 
-    def __init__(self, lineage: Lineage, union: Union, lines: dict[str, Archive]) -> None:
-        self.remarks: list[Remark] = []
+    def __init__(
+        self,
+        lineage: Lineage,
+        packages: Iterable[Package],
+        union: Union,
+        lines: dict[str, Archive],
+    ) -> None:
+        self.is_certain = True  # nothing failed that may work at another time
+        self._remarks: list[Remark] = []
+        self._sourced = self._now = 0  # ebuilds that were sourced for want of any cache
+        self._packages = packages
         self._tree = lineage.tree
         self._lineage = lineage
         self._base = str(lineage.tree.path)
@@ -57,7 +69,7 @@ class Survey:
         """Read every package; those with an ebuild that the cache does not know have to wait."""
         self._remark_masters()
         stems: dict[str, list[str]] = {}
-        for package in packages_of(self._tree.path):
+        for package in self._packages:
             draft = self._draft(package)
             if any(type(known) is Stale for known in draft.metadata.values()):
                 self._waiting.append(draft)
@@ -70,12 +82,13 @@ class Survey:
                 place = Place(f"{self._base}/metadata/md5-cache/{category}/{stem}")
                 self._remark("left-over cache", place, "the entry belongs to no ebuild")
 
-    def settle(self, *, source: bool) -> None:
+    def settle(self, sourced: SourcedMemory | None, events: Events, *, source: bool) -> None:
         """Find out about the ebuilds that the cache does not know, and add what they need."""
-        if source:
-            self._source([(draft, ebuild) for draft in self._waiting for ebuild in draft.stale()])
+        if source and self._waiting:
+            self._learn(sourced, events)
         for draft in self._waiting:
             for ebuild, stale in draft.stale().items():
+                self.is_certain = False
                 self._remark(
                     "unknown ebuild",
                     draft.place_of(ebuild),
@@ -85,35 +98,54 @@ class Survey:
             self._claim(draft)
         self._remark_unknown_mirrors()
 
-    def _source(self, asked: Sequence[tuple[Draft, str]]) -> None:
-        """Source ebuilds, and say so: of each, or once for a tree that has no cache at all."""
-        wanted = [draft.wanted(ebuild) for draft, ebuild in asked]
-        answers = source_ebuilds(self._lineage.folders, wanted) if wanted else ()
-        sourced = 0
-        for (draft, ebuild), answer in zip(asked, answers, strict=True):
-            earlier = draft.metadata[ebuild]
-            reason = earlier.reason if isinstance(earlier, Stale) else ""
-            if isinstance(answer, Stale):
-                draft.metadata[ebuild] = Stale(f"{reason}; {answer.reason}")
+    def remarks(self, *, again: bool = False) -> tuple[Remark, ...]:
+        """Give what was noticed; with `again`, as a reading that sources nothing would say it."""
+        if not self._sourced:
+            return tuple(self._remarks)
+        now = 0 if again else self._now
+        sentence = f"the tree has no metadata/md5-cache: {_told(self._sourced, now)}"
+        remark = Remark("no cache", Place(self._base), sentence, "write one with egencache")
+        return (remark, *self._remarks)
+
+    def _learn(self, sourced: SourcedMemory | None, events: Events) -> None:
+        """Learn what ebuilds say, and say so: of each, or once for a tree that has no cache."""
+        asked = [
+            (draft, ebuild, stale.reason)
+            for draft in self._waiting
+            for ebuild, stale in draft.stale().items()
+        ]
+        wanted = [draft.wanted(ebuild) for draft, ebuild, _ in asked]
+        answers = learn(self._lineage.folders, wanted, sourced, events)
+        for (draft, ebuild, reason), answer in zip(asked, answers, strict=True):
+            known = answer.metadata
+            if isinstance(known, Stale):
+                draft.metadata[ebuild] = Stale(f"{reason}; {known.reason}")
                 continue
-            draft.metadata[ebuild] = answer
-            sourced += 1
+            draft.metadata[ebuild] = known
             if self._cache.exists:
                 self._remark("stale cache", draft.place_of(ebuild), f"{reason}; it was sourced")
-        if sourced and not self._cache.exists:
-            sentence = f"the tree has no metadata/md5-cache: {sourced} ebuilds were sourced"
-            self._remark("no cache", Place(self._base), sentence, "write one with egencache")
+            else:
+                self._sourced += 1
+                self._now += answer.is_new
 
     def _draft(self, package: Package) -> Draft:
         folder = f"{self._base}/{package.category}/{package.name}"
         manifest = Manifest(f"{folder}/Manifest", {}, {})
         if package.has_manifest:
-            manifest = _read(manifest.path, self._lines)
-            self.remarks.extend(manifest.remarks)
+            manifest = self._read(manifest.path)
+            self._remarks.extend(manifest.remarks)
         find = self._cache.find
         category, name = package.category, package.name
         metadata = {ebuild: find(category, name, ebuild) for ebuild in package.ebuilds}
         return Draft(package, folder, manifest, metadata)
+
+    def _read(self, path: str) -> Manifest:
+        try:
+            return read_manifest(read_file(path), path, self._lines)
+        except OSError as error:
+            self.is_certain = False
+            sentence = f"the Manifest cannot be read: {error.strerror}"
+            return Manifest(path, {}, {}, (Remark("bad Manifest", Place(path), sentence),))
 
     def _claim(self, draft: Draft) -> None:
         """Give each entry to the ebuilds that name its file.
@@ -216,12 +248,12 @@ class Survey:
             )
 
     def _remark(self, kind: str, place: Place, sentence: str, hint: str | None = None) -> None:
-        self.remarks.append(Remark(kind, place, sentence, hint))
+        self._remarks.append(Remark(kind, place, sentence, hint))
 
 
-def _read(path: str, known: dict[str, Archive]) -> Manifest:
-    try:
-        return read_manifest(read_file(path), path, known)
-    except OSError as error:
-        sentence = f"the Manifest cannot be read: {error.strerror}"
-        return Manifest(path, {}, {}, (Remark("bad Manifest", Place(path), sentence),))
+def _told(sourced: int, now: int) -> str:
+    """Say how many ebuilds were sourced, and when."""
+    words = "1 ebuild was sourced" if sourced == 1 else f"{sourced} ebuilds were sourced"
+    if now == sourced:
+        return words
+    return f"{words}, {now} of them now and {sourced - now} earlier" if now else f"{words} earlier"

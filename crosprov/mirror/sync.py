@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from crosprov.mirror import report_json
@@ -19,49 +19,20 @@ from crosprov.mirror.events import Events, Listed, mute
 from crosprov.mirror.fetching import Fetcher
 from crosprov.mirror.folder import Folder
 from crosprov.mirror.holding import held, incoming_of, tidy
+from crosprov.mirror.idle import Idle
 from crosprov.mirror.ledger import Ledger
 from crosprov.mirror.limits import Bandwidth, Slots
-from crosprov.mirror.model import Fault, Need, Needs
+from crosprov.mirror.manifests import problem_of_name
+from crosprov.mirror.model import Archive, Fault, Need, Needs
 from crosprov.mirror.part import part_name
 from crosprov.mirror.proving import agrees, changed_mind, holds, immutable
 from crosprov.mirror.report import Failure, Report
 from crosprov.mirror.stores import Store, Stored
+from crosprov.mirror.sync_options import LEDGER, Options, make_state
+from crosprov.mirror.tasks import Tally, Task, Tools
 from crosprov.mirror.upstreams import Opener, Origins
-from crosprov.mirror.web import Patience, Web
-from crosprov.mirror.working import Crew, Tally, Task, Tools
-
-LEDGER = "ledger.sqlite"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """Say how a mirror is synced.
-
-    `state` is a folder for the ledger, the last report and, for a bucket, what is on its way.
-    `public` mirrors get nothing that only private trees need; `restricted` also what RESTRICT
-    keeps from mirrors. With `source_uris`, the addresses that ebuilds name are asked after the
-    upstreams; without, a file that all upstreams lack is reported as their bug. `bandwidth` is
-    in bytes per second over all, 0 for no limit. `hashed` adds the layout of Gentoo's mirrors.
-    Without `prove`, files that the ledger does not know are believed for their size alone.
-    A `dry_run` writes nothing. With `wait`, another sync or verification of the mirror is waited
-    for, where it would be an error otherwise. `credentials` and `endpoint` are for upstreams of
-    `gs://`.
-    """
-
-    state: Path
-    public: bool = True
-    restricted: bool = False
-    source_uris: bool = False
-    workers: int = 8
-    per_upstream: int = 4
-    bandwidth: int = 0
-    patience: Patience = Patience()
-    hashed: bool = False
-    prove: bool = True
-    dry_run: bool = False
-    wait: bool = False
-    credentials: Path | None = None
-    endpoint: str | None = None
+from crosprov.mirror.web import Web
+from crosprov.mirror.working import Crew
 
 
 def sync(
@@ -83,31 +54,54 @@ def sync(
             make_state(options.state)
             incoming = incoming_of(store, options.state)
             stack.enter_context(held(incoming, store.place, wait=options.wait))
-        ledger = Ledger(options.state / LEDGER, read_only=options.dry_run)
-        stack.callback(ledger.close)
-        run = _Run(needs, store, ledger, options, events)
-        if options.dry_run:
-            return run.report("dry-run", Tally())
-        tidy(incoming, {part_name(task.need.archive) for task in run.missing})
-        tally = run.work(upstreams, incoming)
-        report = run.report("sync", tally)
-        return _kept(report, options.state)
+        began, listing = time.time(), store.list()
+        idle = Idle(needs, store, listing, options.state / LEDGER, options)
+        report = idle.recall(began)
+        if report is not None and not options.dry_run:
+            tidy(incoming, ())
+            events(Listed(0, 0, 0, 0))
+            report = _kept(report, options.state)
+        if report is not None:
+            return report
+        with ExitStack() as opened:
+            ledger = Ledger(options.state / LEDGER, read_only=options.dry_run)
+            opened.callback(ledger.close)
+            run = _Run(needs, store, listing, ledger, options, events)
+            if options.dry_run:
+                return run.report("dry-run", Tally(), began)
+            tidy(incoming, {part_name(task.need.archive) for task in run.missing})
+            tally = run.work(upstreams, incoming)
+            report = run.report("sync", tally, began)
+            last = run.again() if report.is_good and needs.mark else None
+            report = _closed(opened, report)
+        report = _kept(report, options.state)
+        if last is not None:
+            Idle(needs, store, last.listing, options.state / LEDGER, options).keep(
+                last.report("sync", Tally(), began)
+            )
+        return report
 
 
 class _Run:
     """One sync: compares what is needed with what is there, then has the rest done."""
 
     def __init__(
-        self, needs: Needs, store: Store, ledger: Ledger, options: Options, events: Events
+        self,
+        needs: Needs,
+        store: Store,
+        listing: Mapping[str, Stored],
+        ledger: Ledger,
+        options: Options,
+        events: Events,
     ) -> None:
-        self.began = time.time()
         self.store = store
         self.ledger = ledger
         self.options = options
         self.events = events
+        self.all_needs = needs
         self.needs = needs.archives
         self.left_out: dict[str, str] = {}
-        self.listing = store.list()
+        self.listing = listing
         self.unproven = 0
         self.known: list[Failure] = []
         self.missing: list[Task] = []
@@ -142,13 +136,22 @@ class _Run:
                 self.store.settle()
             tally.remarks += tools.fetcher.useless()
             if options.hashed:
-                crew.arrange(self._present())
+                crew.arrange(self._files())
         return tally
 
-    def report(self, what: str, tally: Tally) -> Report:
+    def again(self) -> _Run | None:
+        """Look at the mirror once more; None when there is something to do, or no answer."""
+        try:
+            listing = self.store.list()
+        except Fault:
+            return None
+        run = _Run(self.all_needs, self.store, listing, self.ledger, self.options, mute)
+        return None if run.missing or run.doubtful or run.known else run
+
+    def report(self, what: str, tally: Tally, began: float) -> Report:
         """Sum up."""
         is_dry = what == "dry-run"
-        began, ended = self.began, time.time()
+        ended = time.time()
         failures = tuple(sorted(tally.failures or self.known, key=lambda one: one.name))
         there = self.listing.keys() & self.needs.keys()
         report = Report(
@@ -211,15 +214,30 @@ class _Run:
         else:
             self.unproven += 1
 
-    def _present(self) -> Mapping[str, Stored]:
-        failed = {failure.name for failure in self.known}
-        names = self.listing.keys() & self.needs.keys()
-        return {name: self.listing[name] for name in names - failed}
+    def _files(self) -> Iterator[Task]:
+        """Give all files that were there before, also those that no tree needs any more.
+
+        What no Manifest can name nobody asks for.
+        """
+        for name, stored in self.listing.items():
+            if problem_of_name(name) is None:
+                need = self.needs.get(name) or Need(Archive(name, stored.size, {}), ())
+                yield Task(need, stored)
 
     def _remarks(self, tally: Tally) -> Sequence[str]:
         aside = self.ledger.set_aside
         words = [f"the ledger was damaged and is now {aside}; all files were read"] if aside else []
         return [*words, *tally.remarks]
+
+
+def _closed(opened: ExitStack, report: Report) -> Report:
+    """Close the ledger; that it cannot be kept is no reason to lose the report."""
+    try:
+        opened.close()
+    except Fault as fault:
+        remark = f"{fault}; the next sync reads what it does not know of"
+        return replace(report, remarks=(*report.remarks, remark))
+    return report
 
 
 def _kept(report: Report, state: Path) -> Report:
@@ -238,11 +256,3 @@ def _not_mounted(place: str, ledger: Path) -> Fault:
         hint=f"mount its disk; to begin anew on purpose, remove {ledger}",
         where=place,
     )
-
-
-def make_state(state: Path) -> None:
-    """Make the folder of a mirror's state; raises Fault."""
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Fault(f"the folder cannot be made: {error.strerror}", where=str(state)) from None

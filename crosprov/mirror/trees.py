@@ -116,17 +116,19 @@ def lineage_of(tree: Tree, known: Mapping[str, Path]) -> Lineage:
     return Lineage(tree, layout, tuple(folders), tuple(missing))
 
 
-def packages_of(path: Path) -> Iterator[Package]:
+def packages_of(path: Path, looked: list[str] | None = None) -> Iterator[Package]:
     """List the packages of a tree in order: folders with ebuilds or a Manifest.
 
     Categories are found by looking, not in `profiles/categories`: what masters would add to
     that list is not always at hand, and a package left out would be a file never mirrored.
+    Each path on which the list depends, and the files of the packages, are added to `looked`.
     """
-    for category in _folders(path):
+    looked = [] if looked is None else looked
+    for category in _folders(str(path), looked):
         if category in _NO_CATEGORY or not _FOLDER.fullmatch(category):
             continue
-        for name in _folders(path / category):
-            package = _package(f"{path}/{category}/{name}", category, name)
+        for name in _folders(f"{path}/{category}", looked):
+            package = _package(f"{path}/{category}/{name}", category, name, looked)
             if package is not None:
                 yield package
 
@@ -144,7 +146,8 @@ def third_party_mirrors(folders: Sequence[Path]) -> dict[str, tuple[str, ...]]:
     return mirrors
 
 
-def _package(folder: str, category: str, name: str) -> Package | None:
+def _package(folder: str, category: str, name: str, looked: list[str]) -> Package | None:
+    looked.append(folder)
     try:
         files = os.listdir(folder)
     except OSError:
@@ -154,15 +157,27 @@ def _package(folder: str, category: str, name: str) -> Package | None:
     has_manifest = "Manifest" in files
     if not ebuilds and not has_manifest:
         return None
+    looked.extend([f"{folder}/{ebuild}" for ebuild in ebuilds])
+    if has_manifest:
+        looked.append(f"{folder}/Manifest")
     return Package(category, name, tuple(sorted(ebuilds)), has_manifest)
 
 
-def _folders(path: Path) -> list[str]:
+def _folders(path: str, looked: list[str]) -> list[str]:
+    looked.append(path)
+    names = []
     try:
         with os.scandir(path) as found:
-            return sorted(entry.name for entry in found if entry.name[0] != "." and entry.is_dir())
+            for entry in found:
+                if entry.name[0] == ".":
+                    continue
+                if entry.is_dir():
+                    names.append(entry.name)
+                elif entry.is_symlink():  # what it leads to may become a folder
+                    looked.append(entry.path)
     except OSError as error:
-        raise Fault(f"the folder cannot be read: {error.strerror}", where=str(path)) from None
+        raise Fault(f"the folder cannot be read: {error.strerror}", where=path) from None
+    return sorted(names)
 
 
 def _check_is_tree(path: Path) -> None:

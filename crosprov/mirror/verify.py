@@ -18,8 +18,9 @@ from crosprov.mirror.model import Archive, Need, Needs
 from crosprov.mirror.proving import holds
 from crosprov.mirror.report import Failure, Kind, Report
 from crosprov.mirror.stores import Recording, Store, Stored
-from crosprov.mirror.sync import LEDGER, Options, make_state
-from crosprov.mirror.working import Crew, Tally, Task, Tools
+from crosprov.mirror.sync_options import LEDGER, Options, make_state
+from crosprov.mirror.tasks import Tally, Task, Tools
+from crosprov.mirror.working import Crew
 
 
 def verify(

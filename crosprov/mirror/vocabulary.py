@@ -74,6 +74,13 @@ _VISIBILITY: list[Row] = [
                 "there: everybody, or the project (buckets: required)"}),
 ]  # fmt: skip
 
+# Who only reads a mirror gives no ACL, so that it need not be said.
+_READERS: list[Row] = [
+    ("--visibility", {"choices": ("public", "private"),
+        "help": "who may read a mirror that is named by its place: a public one need not have "
+                "what only private trees need (default public)"}),
+]  # fmt: skip
+
 _TREES: list[Row] = [
     ("--tree", {**_PATH, **_MANY,
         "help": "a tree that says what is needed; repeatable (default: the mirror's)"}),
@@ -122,7 +129,7 @@ _SYNC: list[Row] = [
 
 ROWS: dict[str, list[list[Row]]] = {
     "sync": [_MIRROR, _TREES, _SYNC, _WAIT, _STATE, _VISIBILITY, _GOOGLE, _DRY, _FORMAT],
-    "verify": [_MIRROR, _TREES, _WAIT, _STATE, _GOOGLE, [
+    "verify": [_MIRROR, _TREES, _WAIT, _STATE, _READERS, _GOOGLE, [
         ("--older", {"type": _number(0, "the age"), "metavar": "DAYS", "default": 0,
             "help": "leave out what was proven within so many days (default 0: read all)"}),
         ("--parallel", {"type": _number(1, "the number of files"), "metavar": "N",

@@ -4,88 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from itertools import chain
-from pathlib import Path
 
 from crosprov.mirror.arranging import Arranger
 from crosprov.mirror.blocks import Blocks
 from crosprov.mirror.choosing import is_provable, origins_of
 from crosprov.mirror.events import Event, Events, Failed, Fetched, Moved, Proven
 from crosprov.mirror.excuses import unfetched
-from crosprov.mirror.fetching import Fetcher, Unfetched
+from crosprov.mirror.fetching import Unfetched
 from crosprov.mirror.folder import Folder, Full
-from crosprov.mirror.ledger import Ledger
-from crosprov.mirror.limits import Bandwidth, Slots, Stopped
+from crosprov.mirror.limits import Stopped
 from crosprov.mirror.model import Fault, Need
 from crosprov.mirror.part import Part
 from crosprov.mirror.proving import Prover, holds
 from crosprov.mirror.report import Failure, Kind
-from crosprov.mirror.stores import Exists, Store, Stored
-from crosprov.mirror.upstreams import Origins, Upstream
+from crosprov.mirror.stores import Exists, Stored
+from crosprov.mirror.tasks import Tally, Task, Tools
+from crosprov.mirror.upstreams import Upstream
 
 _IN_A_ROW = 5  # files that the store could not take before the sync gives up
 _LEAVE = 5.0  # seconds that threads have to end when the sync is stopped
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A file to fetch, or with `stored` one to read and prove."""
-
-    need: Need
-    stored: Stored | None
-
-    @property
-    def size(self) -> int:
-        """Give the bytes to move."""
-        return self.stored.size if self.stored else self.need.archive.size
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of the tasks."""
-
-    failures: list[Failure] = field(default_factory=list)
-    fetched: int = 0
-    fetched_bytes: int = 0
-    checked: int = 0
-    checked_bytes: int = 0
-    untried: int = 0
-    stopped: str | None = None
-    remarks: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
-    """What the threads share; `origins` are None where the addresses of ebuilds are not asked."""
-
-    store: Store
-    ledger: Ledger
-    upstreams: tuple[Upstream, ...]
-    origins: Origins | None
-    fetcher: Fetcher
-    bandwidth: Bandwidth
-    incoming: Path
-    hashed: bool
-    stop: threading.Event
-
-    @classmethod
-    def for_reading(
-        cls, store: Store, ledger: Ledger, incoming: Path, stop: threading.Event
-    ) -> Tools:
-        """Give what is needed where nothing is fetched."""
-        return cls(
-            store=store,
-            ledger=ledger,
-            upstreams=(),
-            origins=None,
-            fetcher=Fetcher(Slots(1), (), stop),
-            bandwidth=Bandwidth(0, stop),
-            incoming=incoming,
-            hashed=False,
-            stop=stop,
-        )
 
 
 class Crew:
@@ -101,6 +40,7 @@ class Crew:
         self._arranger = _arranger(tools)
         self._blocks = Blocks()
         self._refused = 0  # files in a row that the store could not take
+        self._misplaced = 0  # files that have no second name, and should have one
         self._error: BaseException | None = None
 
     def work(self, tasks: Iterable[Task], workers: int) -> None:
@@ -124,33 +64,37 @@ class Crew:
         except BaseException:
             self._tools.stop.set()
             for thread in threads:
-                thread.join(_LEAVE)
+                if thread.is_alive():  # an interruption may come before all have begun
+                    thread.join(_LEAVE)
             raise
         if self._error is not None:
             raise self._error
         self._tally.untried += len(self._tasks)
 
-    def arrange(self, present: Mapping[str, Stored]) -> None:
-        """Give second names to the files that were there before, then write layout.conf."""
+    def arrange(self, files: Iterable[Task]) -> None:
+        """Give second names to the files that were there before, then write layout.conf.
+
+        That names the layout for all files, so that it has to wait while one lacks its link.
+        """
         if self._arranger is None:
             return
         bad = {failure.name for failure in self._tally.failures}
-        for name, stored in present.items():
-            if name in bad:
+        for task in files:
+            if self._tools.stop.is_set():
+                break
+            if task.stored is None or task.need.archive.name in bad:
                 continue
-            try:
-                linked = self._arranger.arrange(stored)
-            except Full:
-                raise
-            except Fault as fault:
-                self._tally.remarks.append(fault.sentence)
-                continue
-            proof = self._tools.ledger.find(name) if linked else None
-            if linked and proof and holds(proof, stored):
-                self._tools.ledger.note(proof._replace(mark=linked.mark))
-        remark = self._arranger.finish()
-        if remark:
-            self._tally.remarks.append(remark)
+            failure = self._arrange(task.need, task.stored)
+            if failure is not None:
+                self._tally.failures.append(failure)
+        if self._tools.stop.is_set():
+            return
+        try:
+            remark = self._arranger.finish(self._misplaced)
+        except Fault as fault:
+            self._give_up(fault)
+        else:
+            self._tally.remarks += [remark] if remark else []
 
     def _run(self, take: Callable[[], Task]) -> None:
         """Work until there is nothing left; an error that no task may raise ends all."""
@@ -211,24 +155,41 @@ class Crew:
         except Exists as fault:
             return self._taken(need, fault)
         self._refused = 0
-        if self._arranger is not None:
-            stored = self._arranger.arrange(stored) or stored
         self._prover.note(stored, part.proven)
         part.discard()
-        with self._lock:
-            self._tally.fetched += 1
-            self._tally.fetched_bytes += stored.size
-            self._events(Fetched(stored.name, stored.size, source))
-        return None
+        failure = self._arrange(need, stored)
+        if stored.is_new:
+            self._fetched(stored, source, is_well=failure is None)
+        else:  # somebody else published the same meanwhile
+            self._proven(stored, is_well=failure is None)
+        return failure
 
     def _taken(self, need: Need, fault: Exists) -> Failure | None:
-        """Somebody else published under the name meanwhile: look at what."""
+        """Somebody else published another content under the name meanwhile: look at it."""
         if fault.stored is None:
             return Failure.of(need, Kind.IMMUTABLE, fault.sentence, fault.hint)
         failure = self._prover.check(need, fault.stored)
         if failure is None:
-            self._proven(fault.stored)
+            failure = self._arrange(need, fault.stored)
+            self._proven(fault.stored, is_well=failure is None)
         return failure
+
+    def _arrange(self, need: Need, stored: Stored) -> Failure | None:
+        """Give a file its second name where that is wanted; give what went wrong otherwise."""
+        if self._arranger is None:
+            return None
+        try:
+            linked = self._arranger.arrange(stored)
+        except Fault as fault:
+            with self._lock:
+                self._misplaced += 1
+            if isinstance(fault, Full):
+                self._give_up(fault)
+            return Failure.of(need, Kind.STORE, fault.sentence, fault.hint)
+        proof = self._tools.ledger.find(stored.name) if linked else None
+        if linked and proof and holds(proof, stored):
+            self._tools.ledger.note(proof._replace(mark=linked.mark))
+        return None
 
     def _note_refusal(self, fault: Fault) -> None:
         self._refused += 1
@@ -240,11 +201,19 @@ class Crew:
             self._tally.stopped = self._tally.stopped or str(fault)
         self._tools.stop.set()
 
-    def _proven(self, stored: Stored) -> None:
+    def _fetched(self, stored: Stored, source: str, *, is_well: bool) -> None:
+        with self._lock:
+            self._tally.fetched += 1
+            self._tally.fetched_bytes += stored.size
+            if is_well:
+                self._events(Fetched(stored.name, stored.size, source))
+
+    def _proven(self, stored: Stored, *, is_well: bool = True) -> None:
         with self._lock:
             self._tally.checked += 1
             self._tally.checked_bytes += stored.size
-            self._events(Proven(stored.name, stored.size))
+            if is_well:
+                self._events(Proven(stored.name, stored.size))
 
     def _fail(self, failure: Failure) -> None:
         with self._lock:

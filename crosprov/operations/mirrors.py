@@ -85,6 +85,7 @@ def first_sync(name: str, /, *, configuration: str) -> Commands:
     if brought == configuration:
         _tell(name, seen)
         return
+    _tell_reasons(name, seen)
     told = "not synced since its configuration changed" if brought else "not synced yet"
     effects().about[f"mirror {name}"] = told + _under_way(seen)
     note = Note(
@@ -137,6 +138,7 @@ def _tell(name: str, seen: Synced) -> None:
     """Say in the host's status how old the last good sync is, and what is lacking."""
     lacking = f", {_files(seen.lacking)} lacking" if seen.lacking else ""
     effects().about[f"mirror {name}"] = _age(seen) + lacking + _read(seen) + _under_way(seen)
+    _tell_reasons(name, seen)
     if seen.findings:
         effects().notices.append(
             f"the mirror {name} has {_files(seen.findings)} that were not as they should be when "
@@ -146,14 +148,24 @@ def _tell(name: str, seen: Synced) -> None:
     service = f"crosprov-mirror@{name}.service"
     if seen.lacking:
         effects().notices.append(
-            f"the mirror {name} lacks {_files(seen.lacking)} that its trees need; "
-            f"`journalctl -u {service}` on the host tells which and why"
+            f"the mirror {name} lacks {_files(seen.lacking)} that its trees need"
+            f"{_because(seen)}; `journalctl -u {service}` on the host tells all"
         )
     elif seen.days is not None and seen.days >= _OLD:
         effects().notices.append(
-            f"the last good sync of the mirror {name} was {_age(seen).partition('sync ')[2]}; "
-            f"`systemctl status {service}` on the host tells why"
+            f"the last good sync of the mirror {name} was {_age(seen).partition('sync ')[2]}"
+            f"{_because(seen)}; `systemctl status {service}` on the host tells why"
         )
+
+
+def _tell_reasons(name: str, seen: Synced) -> None:
+    """Say in the host's status why the last sync was not good."""
+    if seen.reasons:
+        effects().about[f"last sync of {name}"] = "; ".join(seen.reasons)
+
+
+def _because(seen: Synced) -> str:
+    return f": {'; '.join(seen.reasons)}" if seen.reasons else ""
 
 
 def _age(seen: Synced) -> str:

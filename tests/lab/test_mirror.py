@@ -108,7 +108,7 @@ def lab(booted_lab: Lab, bucket: BucketServer) -> Iterator[Lab]:
         (distfiles / name).write_bytes(content)
     send(one, DEV, folder / "up", "/srv/up")
     send(one, MIRROR, write_tree(folder / "tree", FILES), TREE)
-    send(one, DEV, folder / "tree", "/srv/git/tree")
+    send(one, DEV, write_tree(folder / "sourced", FILES, cached=False), "/srv/git/tree")
     one.must(DEV, f"printf %s '{RSYNCD}' >/etc/rsyncd.conf")
     one.must(DEV, COMMIT)
     for unit, command in SERVERS.items():
@@ -168,16 +168,19 @@ def test_the_first_sync_is_part_of_apply_and_all_is_served(lab: Lab) -> None:
     for name, content in FILES.items():
         size = lab.must(DEV, f"curl -sf {SERVED}/{quoted[name]} | wc -c")
         assert int(size) == len(content)
-    part = lab.must(DEV, f"curl -sf -r 3-5 {SERVED}/foo-1.tar.xz | od -An -tu1")
-    assert part.split() == ["3", "4", "5"]
+    asked = f"curl -sf -r 3-5 -o /tmp/part -w '%{{http_code}} ' {SERVED}/foo-1.tar.xz"
+    part = lab.must(DEV, f"{asked}; od -An -tu1 /tmp/part")
+    assert part.split() == ["206", "3", "4", "5"]
 
 
 def test_a_tree_of_git_and_files_of_rsync_are_brought(lab: Lab) -> None:
     assert about(lab)["mirror other"] == "good sync less than a day ago"
     for name, content in FILES.items():
         assert int(lab.must(MIRROR, f"wc -c <{OTHER}/{name}")) == len(content)
+    sourced = lab.must(MIRROR, f"journalctl --no-pager -u {OTHER_SERVICE}")
+    assert "1 ebuild was sourced" in sourced, "its metadata cache was left out on purpose"
     grown = {**FILES, **LARGE}
-    send(lab, DEV, write_tree(lab.folder / "larger", grown), "/srv/git/tree")
+    send(lab, DEV, write_tree(lab.folder / "larger", grown, cached=False), "/srv/git/tree")
     lab.must(DEV, COMMIT)
     lab.must(MIRROR, f"systemctl start {OTHER_SERVICE}")
     assert set(lab.must(MIRROR, f"ls {OTHER}").split()) == {*grown}
@@ -311,21 +314,28 @@ def test_what_upstream_lacks_is_told_and_leaves_nothing_to_apply(lab: Lab) -> No
     try:
         lab.must(MIRROR, f"systemctl start {SERVICE}")
         assert "no upstream has it" in lab.must(MIRROR, f"journalctl -u {SERVICE}")
-        said = about(lab)["mirror gentoo"].partition(";")[0]
-        assert said == "good sync less than a day ago, 1 file lacking"
+        said = about(lab)
+        lacking = said["mirror gentoo"].partition(";")[0]
+        assert lacking == "good sync less than a day ago, 1 file lacking"
+        assert said["last sync of gentoo"].startswith("gone-3.tar.gz: no upstream has it")
         plan = lab.crosprov("plan")
         assert "the mirror gentoo lacks 1 file" in plan.stdout, told(plan)
         assert changes(lab) == []
     finally:
         send(lab, MIRROR, lab.folder / "tree", TREE)
     lab.must(MIRROR, f"systemctl start {SERVICE}")
-    assert "lacking" not in about(lab)["mirror gentoo"]
+    said = about(lab)
+    assert "lacking" not in said["mirror gentoo"] and "last sync of gentoo" not in said
 
 
-def test_the_service_is_confined_and_has_a_timer(lab: Lab) -> None:
-    exposed = lab.must(MIRROR, f"systemd-analyze security {SERVICE} --no-pager")
-    level = float(exposed.rpartition(f"{SERVICE}: ")[2].split()[0])
+@pytest.mark.parametrize("service", [SERVICE, VERIFY])
+def test_the_services_are_confined(lab: Lab, service: str) -> None:
+    exposed = lab.must(MIRROR, f"systemd-analyze security {service} --no-pager")
+    level = float(exposed.rpartition(f"{service}: ")[2].split()[0])
     assert level < 2.5, exposed
+
+
+def test_a_timer_starts_the_service(lab: Lab) -> None:
     assert lab.must(MIRROR, f"stat -c %U {STORE}/foo-1.tar.xz").strip() == "crosprov-mirror"
     assert "crosprov-mirror@gentoo.timer" in lab.must(MIRROR, "systemctl list-timers --no-pager")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -84,6 +86,16 @@ def write_manifest(tree: Path, package: str, *entries: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(entries))
     return path
+
+
+def pass_a_tick(folder: Path) -> None:
+    """Wait until the file system gives another time than it gave to anything before."""
+    probe = folder / "tick"
+    probe.write_bytes(b"")
+    before, deadline = probe.stat().st_ctime_ns, time.monotonic() + 10
+    while probe.stat().st_ctime_ns == before:
+        assert time.monotonic() < deadline, "the file system's clock stands still"
+        os.utime(probe)
 
 
 def _md5(path: Path) -> str:

@@ -16,7 +16,8 @@ from crosprov.mirror.folder import Folder
 from crosprov.mirror.model import Archive, Need, Needs, Owner, Place, Uri
 from crosprov.mirror.report import Failure, Report
 from crosprov.mirror.stores import Store
-from crosprov.mirror.sync import Options, sync
+from crosprov.mirror.sync import sync
+from crosprov.mirror.sync_options import Options
 from crosprov.mirror.verify import verify
 from crosprov.mirror.web import Patience
 from tests.support.bucket import BucketServer, bucket_server

@@ -106,12 +106,15 @@ def test_what_is_lacking_is_told_and_remembered(
     digest, lacking = (place.state / outcome.OUTCOME).read_text().split()
     assert (len(digest), lacking) == (16, "1")
     assert not (place.state / outcome.GOOD).exists()
+    (reason,) = (place.state / outcome.REASONS).read_text().splitlines()
+    assert reason.startswith("foo-1.patch: no upstream has it")
     assert console.main(["status", "--config", str(place.config)]) == 2
     assert "foo-1.patch: no upstream has it" in capsys.readouterr().out
     place.upstream("foo-1.patch").write_bytes(FILES["foo-1.patch"])
     assert console.main(["sync", "--config", str(place.config)]) == 0
     assert (place.state / outcome.OUTCOME).read_text() == f"{digest} 0\n"
     assert (place.state / outcome.GOOD).exists()
+    assert (place.state / outcome.REASONS).read_text() == ""
     capsys.readouterr()
     assert console.main(["status", "--config", str(place.config), "--max-age", "1"]) == 0
     assert capsys.readouterr().out.startswith("last good sync: 0 s ago")
@@ -192,6 +195,15 @@ def test_needs_are_listed(place: Place, capsys: pytest.CaptureFixture[str]) -> N
     archives = json.loads(capsys.readouterr().out)["archives"]
     assert archives[0]["owners"][0]["uris"][0]["text"] == "https://files.example.com/foo-1.patch"
     assert set(archives[0]["hashes"]) == {"BLAKE2B", "SHA512"}
+
+
+def test_a_check_says_how_many_ebuilds_it_sources(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = write_tree(tmp_path / "tree", FILES, cached=False)
+    assert console.main(["check", str(tree), "--no-history", "--format", "json"]) == 0
+    answer = capsys.readouterr()
+    assert answer.err == "1 ebuild to source\n" and json.loads(answer.out)["remarks"]
 
 
 def test_a_check_knows_what_is_on_a_mirror(
@@ -319,6 +331,7 @@ def test_a_published_object_that_was_replaced_is_found(
         assert console.main([*words, "--dry-run"]) == 0
         assert console.main(words) == 0
         assert console.main(["verify", store, *google]) == 0
+        assert console.main(["verify", store, *google, "--visibility", "private"]) == 0
         told = capsys.readouterr().out
         assert "1 read and proven" in told and "not compared" not in told
         server.put("some-bucket", f"distfiles/{file.name}", b"another")

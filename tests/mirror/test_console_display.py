@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 
 import pytest
 
-from crosprov.mirror import display
-from crosprov.mirror.events import Failed, Fetched, Listed, Moved, Progress
-from crosprov.mirror.report import Failure, Kind
+from crosprov.mirror import display, outcome
+from crosprov.mirror.events import Failed, Fetched, Listed, Moved, Progress, Sourcing
+from crosprov.mirror.report import Failure, Kind, Report
 
 FAILURE = Failed(Failure("b-1.tar.gz", 400, Kind.CORRUPT, "what is offered is not it"))
 
@@ -36,7 +37,7 @@ def progress(*, done: int, rate: float, files_done: int = 1, failed: int = 0) ->
         (progress(done=4_000_000, rate=5_000, files_done=4, failed=2),
          "100 % of 4.0 MB, 4 of 4 files, 5.0 kB/s, 2 failed"),
         (progress(done=5_000_000, rate=0), "100 % of 4.0 MB, 1 of 4 files"),
-        (Progress(files=1), "100 % of 0 B, 0 of 1 files"),
+        (Progress(files=1), "100 % of 0 B, 0 of 1 file"),
     ],
 )  # fmt: skip
 def test_words(seen: Progress, words: str) -> None:
@@ -71,9 +72,48 @@ def test_a_bar_on_a_terminal_that_leaves_nothing_behind(monkeypatch: pytest.Monk
     assert drawn[-1] == ""
 
 
+def test_ebuilds_are_counted_while_they_are_sourced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(display, "_OFTEN", 0.0)
+    terminal, log = Terminal(), StringIO()
+    for stream in (terminal, log):
+        with display.display(stream) as events:
+            events(Sourcing(0, 4))
+            events(Sourcing(3, 4))
+            events(Listed(0, 0, 0, 0))
+    assert log.getvalue() == "4 ebuilds to source\nnothing to do\n"
+    drawn = terminal.getvalue().split("\r\x1b[K")
+    assert "[##################------] 3 of 4 ebuilds sourced" in drawn
+    assert "nothing to do" in drawn[-2] and drawn[-1] == ""
+
+
+def test_a_digest_is_cut_where_a_report_follows() -> None:
+    digest = "0123456789abcdef" * 8
+    failure = Failure("b.tar", 400, Kind.CORRUPT, f"its content has\nSHA512 {digest} instead of 12")
+    terminal, log = Terminal(), StringIO()
+    for stream in (terminal, log):
+        with display.display(stream) as events:
+            events(Failed(failure))
+    assert "b.tar: its content has SHA512 0123456789ab… instead of 12\n" in terminal.getvalue()
+    assert digest not in terminal.getvalue() and digest in log.getvalue()
+
+
+def test_the_first_reasons_of_a_sync_that_was_not_good() -> None:
+    failures = tuple(Failure(f"{n}.tar", 4, Kind.CORRUPT, "it is not it") for n in range(5))
+    report = Report(what="sync", mirror="m", began=0.0, ended=1.0, needed=5)
+    assert list(outcome.reasons(report)) == []
+    assert list(outcome.reasons(replace(report, failures=failures, stopped="no\nspace"))) == [
+        "it gave up: no space",
+        *(f"{n}.tar: it is not it" for n in range(3)),
+        "and 2 further files",
+    ]
+    assert (
+        list(outcome.reasons(replace(report, failures=failures[:3])))[-1] == "2.tar: it is not it"
+    )
+
+
 def test_who_else_wants_to_know_is_told_and_the_end_is_empty() -> None:
     told: list[str] = []
     with display.display(StringIO(), told.append) as events:
         events(Listed(1, 10, 0, 0))
         events(Moved(10))  # too soon after the other one
-    assert told == ["0 % of 10 B, 0 of 1 files", ""]
+    assert told == ["0 % of 10 B, 0 of 1 file", ""]

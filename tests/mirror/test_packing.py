@@ -21,6 +21,7 @@ from crosprov.mirror.packing import Compressor, Packed, pack
 from crosprov.mirror.tarball import Listing, write_tar
 
 NAME = "some-project-0.0.1"
+_CAT = shutil.which("cat")
 EPOCH = {"PATH": os.environ["PATH"], "SOURCE_DATE_EPOCH": "1000000000"}
 
 
@@ -101,6 +102,28 @@ def test_threads_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: cores)
         contents.add(_pack(folder, tmp_path / str(count), level=0).path.read_bytes())
     assert len(contents) == 1
+
+
+@pytest.mark.parametrize("cores", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("compressor", "expected"),
+    [("xz", "--compress --stdout -6 --threads={}"), ("pixz", "-6 -p{}")],
+)
+def test_compressors_are_told_to_use_all_cores_and_never_a_single_one(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    compressor: Compressor,
+    expected: str,
+    cores: int,
+) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / compressor).write_text(f'#!/bin/sh\necho "$*" >{tools}/words\nexec {_CAT}\n')
+    (tools / compressor).chmod(0o755)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: frozenset(range(cores)))
+    environment = EPOCH | {"PATH": str(tools)}
+    _pack(_folder(tmp_path), tmp_path / "out", environment, compressor=compressor)
+    assert (tools / "words").read_text() == f"{expected.format(max(2, cores))}\n"
 
 
 def _git(folder: Path, *words: str) -> None:

@@ -214,6 +214,33 @@ def test_reading_back_sees_what_users_see(
     assert expected in f"{raised.value} {raised.value.hint}"
 
 
+_MEDIA = f"/local-private/o/{OBJECT}$"
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (Rule(path=_MEDIA, query="alt=media", corrupt=3, times=None), "gives another content"),
+        (Rule(path=_MEDIA, query="alt=media", status=404, times=None), "download"),
+    ],
+)
+def test_a_private_file_is_read_back_with_credentials(
+    server: BucketServer, tmp_path: Path, rule: Rule, expected: str
+) -> None:
+    mirror = bucket_mirror(server, public=False)
+    file = archive(tmp_path)
+    armed = server.fail(rule)
+    with pytest.raises(Fault) as raised:
+        _send(server, mirror, file)
+    assert expected in str(raised.value) and armed.hit
+    armed.release()
+    assert server.read(mirror.bucket, OBJECT) == file.read_bytes(), "it is there, as it was sent"
+    found = _send(server, mirror, file)
+    assert found.was_there and "gives the file to those who may read it" in found.proofs[0]
+    media = [one for one in server.downloads(mirror.bucket, OBJECT) if "alt" in one.query]
+    assert {one.identity.email for one in media} == {"dev@example.com"} and len(media) > armed.hit
+
+
 def test_an_address_that_is_busy_is_asked_again(server: BucketServer, tmp_path: Path) -> None:
     mirror = bucket_mirror(server)
     armed = server.fail(Rule(method="GET", path=f"^/local-public/{OBJECT}$", status=503))

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -157,6 +158,32 @@ def test_a_mark_changes_with_the_content_however_it_is_hidden(tmp_path: Path) ->
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     second = folder.find("foo-1.tar")
     assert second is not None and second.mark != first.mark
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("st_ino", 12), ("st_mtime_ns", 34), ("st_ctime_ns", 56), (None, 0)]
+)
+def test_a_mark_is_of_inode_and_both_times(tmp_path: Path, field: str | None, value: int) -> None:
+    folder = Folder(str(tmp_path))
+    (tmp_path / "foo-1.tar").write_bytes(b"one")
+    status = (tmp_path / "foo-1.tar").stat()
+    fields = {name: getattr(status, name) for name in dir(status) if name.startswith("st_")}
+    other = SimpleNamespace(**{**fields, **({field: value} if field else {})})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "stat", lambda *_: other)
+        found = folder.find("foo-1.tar")
+    same = folder.find("foo-1.tar")
+    assert found is not None and same is not None
+    assert (found.mark == same.mark) == (field is None) and found.size == 3
+
+
+def test_who_published_a_file_is_told_so_and_who_came_later_is_not(
+    store: Store, tmp_path: Path
+) -> None:
+    assert _put(store, tmp_path, "foo-1.tar", b"one").is_new
+    assert not _put(store, tmp_path, "foo-1.tar", b"one").is_new
+    found = store.find("foo-1.tar")
+    assert found is not None and not found.is_new
 
 
 def test_a_place_must_be_a_folder_or_a_bucket(tmp_path: Path) -> None:

@@ -9,15 +9,19 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from crosprov.mirror.events import Event
+from crosprov.mirror.layouts import GENTOO
+from crosprov.mirror.layouts import NAME as LAYOUT
+from crosprov.mirror.model import Archive
 from crosprov.mirror.part import part_name
 from crosprov.mirror.report import Kind
 from crosprov.mirror.sync import sync
@@ -298,13 +302,35 @@ def test_interrupted_syncs_leave_the_ledger_true(world: World) -> None:
     assert world.published() == world.files
 
 
+def test_an_interruption_while_the_threads_begin_is_one_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs = [world.need(f"foo-{n}.tar") for n in range(5)]
+    for name, data in world.files.items():
+        world.offer(name, data)
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        """Start a thread, unless it is the second of the sync."""
+        if thread.name == "sync-1":
+            raise KeyboardInterrupt
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            world.sync(*needs, workers=3)
+    assert world.sync(*needs).is_good and world.published() == world.files
+
+
 _PROGRAM = """
 import os, sys
 from pathlib import Path
 from tests.mirror.syncing import QUICK, archive_of, content, need_of, needs_of
 from tests.mirror.test_sync_faults import size_of
 from crosprov.mirror.folder import Folder
-from crosprov.mirror.sync import Options, sync
+from crosprov.mirror.sync_options import Options
+from crosprov.mirror.sync import sync
 from tests.support.serving import serving
 folder, upstream, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 needs = needs_of(*(need_of(archive_of(f"foo-{n}.tar", content(size_of(n), n)))
@@ -323,7 +349,18 @@ for line in sys.stdin:
 
 def size_of(number: int) -> int:
     """Choose the size of one of the files of a sync that is killed: some come in parts."""
-    return 5000 + number * 9000 if number % 8 else 2_500_000 + number
+    return 5000 + number * 9000 if number % 8 else 2_000_000 + number * 250_000
+
+
+def _has_its_links(world: World) -> bool:
+    """Tell whether each file that users see has its second name."""
+    hashed = [(name, str(GENTOO.path(Archive(name, 0, {})))) for name in os.listdir(world.mirror)]
+    return all(
+        os.path.exists(world.mirror / path)
+        and os.path.samefile(world.mirror / path, world.mirror / name)
+        for name, path in hashed
+        if name in world.files
+    )
 
 
 def test_a_sync_killed_at_random_is_completed_by_the_next(world: World) -> None:
@@ -331,25 +368,36 @@ def test_a_sync_killed_at_random_is_completed_by_the_next(world: World) -> None:
     for n in range(count):
         world.files[f"foo-{n}.tar"] = content(size_of(n), n)
         world.offer(f"foo-{n}.tar", world.files[f"foo-{n}.tar"])
-    world.server.fail(Rule(path="foo-", rate=8_000_000, times=None))
+    # One file does not come while there are kills, so that each of them finds something undone.
+    last = world.server.fail(Rule(path="foo-39", rate=10_000, times=None))
+    world.server.fail(Rule(path="foo-(0|8|16|24|32)[.]", rate=40_000_000, times=None))
+    world.server.fail(Rule(path="foo-", rate=4_000_000, times=None))
     command = [sys.executable, "-c", _PROGRAM, str(world.path), world.upstream(), str(count)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as one:
         assert one.stdin and one.stdout
         assert one.stdout.readline() == "ready\n"
-        ends = []
+        ends, before = [], set[str]()
         for number in range(kills + 1):
             one.stdin.write("go\n")
             one.stdin.flush()
             process = int(one.stdout.readline())
             if number < kills:
                 time.sleep(chance.random() * 0.1)  # a kill may come at any instant
-                os.kill(process, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it was faster
+                    os.kill(process, signal.SIGKILL)
+            else:
+                last.release()
             ends.append(int(one.stdout.readline()))
             seen = {name: data for name, data in world.published().items() if name in world.files}
             assert all(world.files[name] == data for name, data in seen.items())
+            assert before <= seen.keys(), "what was published stays"
+            assert number == kills or not (world.mirror / LAYOUT).exists(), "it comes last"
+            before = set(seen)
         one.stdin.close()
-    assert ends[-1] == 0 and -signal.SIGKILL in ends
-    (world.mirror / "layout.conf").unlink()
+    assert ends[-1] == 0 and ends.count(-signal.SIGKILL) >= 90
+    assert any(request.range for request in world.server.requests), "parts were gone on with"
+    assert _has_its_links(world)
+    (world.mirror / LAYOUT).unlink()
     assert world.published() == world.files
     needs = [world.need(name, data) for name, data in world.files.items()]
     again = world.verify(*needs)

@@ -282,7 +282,7 @@ def test_the_right_to_write_on_a_host_is_seen_and_taken(
     words = ["mirror", "protect", lab, "local"]
     assert crosprov([*words, "--set", "--dry-run"]) == 2
     told = capsys.readouterr().out
-    assert "files: would be set: 1 files can be written to, such as foo 1" in told
+    assert "files: would be set: 1 file can be written to, such as foo 1" in told
     assert "folder: would be set: others" in told and folder.stat().st_mode & 0o777 == 0o777
     assert crosprov([*words, "--set"]) == 0
     assert (folder / "foo 1").stat().st_mode & 0o222 == 0

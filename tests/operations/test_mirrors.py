@@ -12,6 +12,7 @@ import pytest
 from crosprov.facts.mirrors import SyncAgeFact, Synced, SyncFact, SyncState
 from crosprov.operations import mirrors
 from crosprov.planning.preamble import PROGRESS
+from tests.support.machine import Machine
 
 DAY = 86_400
 
@@ -107,6 +108,40 @@ def test_what_decides_stays_the_same_while_time_passes_and_a_sync_is_under_way(
     assert before[1] == {"gentoo": Synced(0, 0)}
     assert ages(tmp_path) == {"gentoo": Synced(3, 7, "35 % of 1.2 GB; 3 left")}
     assert observe(tmp_path) == before[0]
+
+
+def test_why_the_last_sync_was_not_good_is_observed(tmp_path: Path) -> None:
+    state(tmp_path, "a", "abc 2", 60.0)
+    state(tmp_path, "b", "abc 0", 60.0)
+    state(tmp_path, "c", None, None)
+    reasons = ("foo-1.tar: no upstream has it; really", "and 1 further file")
+    (tmp_path / "states/a/reasons").write_text("".join(f"{line}\n" for line in reasons))
+    (tmp_path / "states/b/reasons").write_text("")
+    (tmp_path / "states/c/reasons").write_text("it gave up: there is no space left\n")
+    assert ages(tmp_path) == {
+        "a": Synced(2, 0, reasons=reasons),
+        "b": Synced(0, 0),
+        "c": Synced(0, None, reasons=("it gave up: there is no space left",)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("configuration", "beginning"),
+    [("abc", "good sync 5 days ago, 1 file lacking"), ("new", "not synced since")],
+)
+def test_the_status_tells_why_the_last_sync_was_not_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, configuration: str, beginning: str
+) -> None:
+    state(tmp_path, "a", "abc 1", 5.5 * DAY)
+    (tmp_path / "states/a/reasons").write_text("foo-1.tar: no upstream has it\n")
+    monkeypatch.setattr(mirrors, "STATES", str(tmp_path / "states"))
+    machine = Machine(tmp_path)
+    machine.install()
+    plan = machine.plan(lambda: mirrors.first_sync("a", configuration=configuration))
+    assert plan.about["mirror a"].startswith(beginning)
+    assert plan.about["last sync of a"] == "foo-1.tar: no upstream has it"
+    told = "lacks 1 file that its trees need: foo-1.tar: no upstream has it; `journalctl"
+    assert any(told in notice for notice in plan.notices) == (configuration == "abc")
 
 
 def test_units_of_mirrors_are_observed(tmp_path: Path) -> None:

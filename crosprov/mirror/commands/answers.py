@@ -16,7 +16,8 @@ from crosprov.mirror.selection import Inventories
 FAULT = 1  # exit status: it cannot be done
 LACKING = 2  # exit status: findings, or files that are lacking
 
-Watch = Callable[[Callable[[str], object] | None], AbstractContextManager[Events]]
+Tell = Callable[[str], object]
+Watch = Callable[[Tell | None], AbstractContextManager[Events]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,11 @@ class Context:
     """
 
     inventories: Inventories | None
-    say: Callable[[str], object]
+    say: Tell
     watch: Watch
 
 
-def say_fault(say: Callable[[str], object], fault: Fault) -> None:
+def say_fault(say: Tell, fault: Fault) -> None:
     """Say what a person must mend, and how."""
     say(f"error: {fault}")
     if fault.hint:

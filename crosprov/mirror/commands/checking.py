@@ -37,6 +37,7 @@ def check(given: argparse.Namespace, context: Context) -> Answer:
             history=not given.no_history,
             source_stale=not given.no_sourcing,
             masters=tuple(masters),
+            events=stack.enter_context(context.watch(None)),
         )
         report = run(open_tree(given.tree, public=not given.private), options, allowed)
     if given.format == "sarif":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from crosprov.mirror import outcome, report_json
@@ -15,12 +16,13 @@ from crosprov.mirror.commands.answers import LACKING, Answer, Context, as_json, 
 from crosprov.mirror.commands.opening import read_needs, store_of
 from crosprov.mirror.commands.there import done_there, is_done_there, synced_there
 from crosprov.mirror.config import Config
+from crosprov.mirror.findings import several
 from crosprov.mirror.model import Fault, Needs
 from crosprov.mirror.report import Report, age_of, as_text, size_of
 from crosprov.mirror.selection import chosen
 
 if TYPE_CHECKING:
-    from crosprov.mirror.sync import Options
+    from crosprov.mirror.sync_options import Options
 
 _DAY = 86_400
 
@@ -39,16 +41,16 @@ def sync(given: argparse.Namespace, context: Context) -> Answer:
         if config.host is not None:
             return synced_there(config, given, context)
         store = store_of(config)
-        needs = read_needs(config, given, context)
-        options = _options(config, given)
-        if options.dry_run:
-            report = run(needs, store, config.upstreams, options)
+        if given.dry_run:
+            needs = read_needs(config, given, context, remembered=True)
+            report = run(needs, store, config.upstreams, _options(config, given))
         else:
-            state = config.state_folder()
-            with context.watch(lambda text: outcome.tell(state, text)) as events:
-                report = run(needs, store, config.upstreams, options, events)
+            tell = partial(outcome.tell, config.state_folder())
+            needs = read_needs(config, given, context, remembered=True, tell=tell)
+            with context.watch(tell) as events:
+                report = run(needs, store, config.upstreams, _options(config, given), events)
             outcome.keep(config, report)
-        return _reported(report, given, dry=options.dry_run)
+        return _reported(report, given, dry=given.dry_run)
 
 
 def verify(given: argparse.Namespace, context: Context) -> Answer:
@@ -142,11 +144,11 @@ def needs(given: argparse.Namespace, context: Context) -> Answer:
         packages = dict.fromkeys(owner.package for owner in need.owners)
         lines.append(f"{need.archive.name} {need.archive.size} {' '.join(packages)}\n")
     total = sum(need.archive.size for need in archives)
-    return Answer("".join([*lines, f"{len(archives)} files, {size_of(total)}\n"]))
+    return Answer("".join([*lines, f"{several(len(archives), 'file')}, {size_of(total)}\n"]))
 
 
 def _options(config: Config, given: argparse.Namespace) -> Options:
-    from crosprov.mirror.sync import Options
+    from crosprov.mirror.sync_options import Options
 
     return Options(
         state=config.state or config.state_folder(),

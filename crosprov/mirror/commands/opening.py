@@ -5,17 +5,29 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from crosprov.mirror.commands.answers import Context, note
+from crosprov.mirror.commands.answers import Context, Tell, note
 from crosprov.mirror.config import Config
 from crosprov.mirror.model import Fault, Needs
 from crosprov.mirror.stores import Store
 
 
 def read_needs(
-    config: Config, given: argparse.Namespace, context: Context, *, say: bool = True
+    config: Config,
+    given: argparse.Namespace,
+    context: Context,
+    *,
+    say: bool = True,
+    remembered: bool = False,
+    tell: Tell | None = None,
 ) -> Needs:
-    """Find what the mirror's trees need; remarks are said on the way."""
+    """Find what the mirror's trees need; remarks are said on the way.
+
+    With `remembered`, trees that are as they were are read only when that turns out to matter.
+    `tell` is given the words that say how far it is where that takes long.
+    """
     from crosprov.mirror.needs import needs_of
+    from crosprov.mirror.sourced_memory import SourcedMemory
+    from crosprov.mirror.tree_memory import TreeMemory
 
     trees = config.open_trees(context.say, wait=getattr(given, "wait", False))
     if not trees:
@@ -23,7 +35,19 @@ def read_needs(
             f"the mirror {config.name} has no trees, so nothing says what it needs",
             hint="name one by --tree",
         )
-    found = needs_of(trees, source_stale=not given.no_sourcing)
+    memory = sourced = None
+    if config.state is not None:
+        looking = getattr(given, "dry_run", False)
+        memory = TreeMemory(config.state, read_only=looking) if remembered else None
+        sourced = SourcedMemory(config.state, read_only=looking)
+    with context.watch(tell) as events:
+        found = needs_of(
+            trees,
+            source_stale=not given.no_sourcing,
+            memory=memory,
+            sourced=sourced,
+            events=events,
+        )
     if say:
         for remark in found.remarks:
             context.say(note(remark))

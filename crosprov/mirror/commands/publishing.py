@@ -104,7 +104,7 @@ def _note(config: Config, archives: Sequence[Archive], context: Context) -> None
         return
     from crosprov.mirror.ledger import Ledger, Proof, line_of
     from crosprov.mirror.proving import agrees
-    from crosprov.mirror.sync import LEDGER
+    from crosprov.mirror.sync_options import LEDGER
 
     try:
         ledger = Ledger(config.state_folder() / LEDGER)

@@ -43,7 +43,7 @@ def find_formats(ebuild: Ebuild, buckets: Buckets) -> Iterator[Finding]:
     for source in ebuild.sources or ():
         bucket = own_bucket(source, buckets)
         if bucket and problem_of_format(source.name):
-            yield rules.OWN_FORMAT.at(ebuild.place_of(source), source.name, bucket=bucket)
+            yield rules.OWN_FORMAT.at(ebuild.place_of_name(source), source.name, bucket=bucket)
 
 
 def find_layout(name: str, content: IO[bytes], place: Place) -> Iterator[Finding]:

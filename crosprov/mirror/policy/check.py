@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from crosprov.mirror.allowlist import AllowList, sort_out
+from crosprov.mirror.events import Events, mute
 from crosprov.mirror.findings import Finding, Report
 from crosprov.mirror.history import changes_of, compare, has_history, is_shallow
 from crosprov.mirror.manifests import Manifest
@@ -43,7 +44,7 @@ class Options:
     `mirrors` are listings, without which `unmirrored` is not looked at; `open_archive` gives
     the content of an archive of one's own, without which `own-layout` is not. `history` reads
     the tree's git history; `source_stale` runs the code of ebuilds that the tree's cache does
-    not know. `masters` are trees that the tree may follow.
+    not know, and tells `events`. `masters` are trees that the tree may follow.
     """
 
     buckets: Buckets = Buckets()
@@ -52,6 +53,7 @@ class Options:
     history: bool = True
     source_stale: bool = True
     masters: tuple[Tree, ...] = ()
+    events: Events = mute
 
 
 def check(tree: Tree, options: Options, allowed: AllowList | None = None) -> Report:
@@ -62,7 +64,7 @@ def check(tree: Tree, options: Options, allowed: AllowList | None = None) -> Rep
     known = {read_layout(master.path).name: master.path for master in options.masters}
     lineage = lineage_of(tree, known)
     gathering = Gathering(lineage)
-    gathering.read(source=options.source_stale)
+    gathering.read(options.events, source=options.source_stale)
     checking = _Checking(tree, lineage, gathering, options)
     found = sorted(_once(checking.findings()), key=lambda finding: finding.order)
     ran = checking.ran()
@@ -73,8 +75,9 @@ def check(tree: Tree, options: Options, allowed: AllowList | None = None) -> Rep
         files=len(gathering.names()),
         findings=tuple(result.findings),
         excused=tuple(result.excused),
-        remarks=(*gathering.remarks, *checking.remarks, *result.remarks),
+        remarks=(*gathering.remarks, *checking.remarks, *checking.skipped(), *result.remarks),
         ran=ran,
+        skipped=tuple(id_ for id_ in rules.RULES if id_ not in ran),
     )
 
 
@@ -118,6 +121,13 @@ class _Checking:
     def ran(self) -> tuple[str, ...]:
         """Name the rules that were looked at."""
         return tuple(id_ for id_ in rules.RULES if id_ not in self._skipped)
+
+    def skipped(self) -> Iterator[Remark]:
+        """Say which rules were not looked at for want of mirrors; history has its own remark."""
+        names = sorted(self._skipped - {rules.CHANGED.id})
+        if names:
+            hint = "name mirrors to look: --mirror MIRROR, --mirrors-of INVENTORY or --documented"
+            yield Remark("not looked at", None, f"not looked at: {', '.join(names)}", hint)
 
     def findings(self) -> Iterator[Finding]:
         """Yield what every rule finds."""
@@ -197,7 +207,7 @@ class _Checking:
     def _own_archives(self) -> dict[str, Place]:
         buckets = self._options.buckets
         return {
-            source.name: ebuild.place_of(source)
+            source.name: ebuild.place_of_name(source)
             for ebuild in self._gathering.ebuilds
             for source in ebuild.sources or ()
             if own_bucket(source, buckets) and problem_of_format(source.name) is None
@@ -208,7 +218,8 @@ class _Checking:
         reason = self._why_no_history()
         if reason:
             self._skipped.add(rules.CHANGED.id)
-            hint = "check a full clone to learn which files changed their content"
+            wanted = "check a full clone" if self._options.history else "leave --no-history out"
+            hint = f"{wanted} to learn which files changed their content"
             self.remarks.append(Remark("no history", None, reason, hint))
         if not self._options.history or not has_history(self._tree.path):
             return
@@ -217,7 +228,8 @@ class _Checking:
             changes = changes_of(self._tree.path, self._gathering.archives())
         except Fault as fault:
             self._skipped.add(rules.CHANGED.id)
-            self.remarks.append(Remark("no history", None, fault.sentence, fault.hint))
+            sentence = f"not looked at: {rules.CHANGED.id}, as {fault.sentence}"
+            self.remarks.append(Remark("no history", None, sentence, fault.hint))
             return
         for change in changes:
             old, new = _difference(change.before, change.after)
@@ -234,10 +246,12 @@ class _Checking:
     def _why_no_history(self) -> str | None:
         path = self._tree.path
         if not self._options.history:
-            return "the history was not looked at"
+            return f"not looked at: {rules.CHANGED.id}, as the history was not to be read"
         if not has_history(path):
-            return "the tree has no git history"
-        return "the checkout is shallow: its history is not whole" if is_shallow(path) else None
+            return f"not looked at: {rules.CHANGED.id}, as the tree has no git history"
+        if is_shallow(path):
+            return f"not looked at whole: {rules.CHANGED.id}, as the checkout is shallow"
+        return None
 
 
 def _unknown(mirror: Mirror) -> Remark:

@@ -48,11 +48,11 @@ def find_entries(held: Held, ebuilds: Iterable[Ebuild], *, expected: bool) -> It
                 problem = f"{source.name!r} cannot be the name of a file on a mirror: {bad}"
                 advice = "give it another name with '-> name' in SRC_URI"
                 yield rules.MANIFEST.at(
-                    ebuild.place_of(source), source.name, problem=problem, advice=advice
+                    ebuild.place_of_name(source), source.name, problem=problem, advice=advice
                 )
         names = [s.name for s in lacking if not problem_of_name(s.name)]
         if names:
-            place = ebuild.place_of(sources[names[0]])
+            place = ebuild.place_of_name(sources[names[0]])
             yield rules.MANIFEST.at(
                 place,
                 names[0],
@@ -92,7 +92,7 @@ def find_unmirrored(
         thing = object_of(source.uri)
         if thing is not None and thing.bucket in buckets.partner:
             continue  # partners fill that one, and nobody else can list it
-        yield _unmirrored(source.name, there, archive, ebuild.place_of(source))
+        yield _unmirrored(source.name, there, archive, ebuild.place_of_name(source))
 
 
 def _unmirrored(

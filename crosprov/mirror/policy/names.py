@@ -24,7 +24,7 @@ def find_names(ebuilds: Iterable[Ebuild]) -> Iterator[Finding]:
             chosen = revised if problem == NAME_REVISION.id else owners
             ebuild, source = chosen[-1]
             better = suggestion(name, named_of(ebuild))
-            yield RULES[problem].at(ebuild.place_of(source), name, suggestion=better)
+            yield RULES[problem].at(ebuild.place_of_name(source), name, suggestion=better)
 
 
 def named_of(ebuild: Ebuild) -> Named:

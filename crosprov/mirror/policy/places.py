@@ -135,7 +135,7 @@ def _judge_needless(ebuild: Ebuild, fetches: bool) -> Iterator[Finding]:
     An eclass sets it for all its ebuilds, and one that builds from a repository when its
     version is 9999 may fetch files when it is another.
     """
-    place = ebuild.place_of_setting("RESTRICT")
+    place = ebuild.place_of_restriction("mirror")
     if not place.line or (not fetches and ebuild.is_live):
         return
     reason = "all files are on public mirrors" if fetches else "the ebuild fetches no file"

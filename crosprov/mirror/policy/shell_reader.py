@@ -113,7 +113,10 @@ class Reader(Cursor):
             self._skip_arithmetic()
             return command
         self._at += 1
+        begin = len(self.commands)
         self._nest(depth, ")")
+        for inner in self.commands[begin:]:
+            inner.feeder = inner.feeder or command.feeder
         return command
 
     def _nest(self, depth: int, end: str) -> None:

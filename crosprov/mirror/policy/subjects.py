@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from crosprov.mirror.events import Events
+from crosprov.mirror.learning import learn
 from crosprov.mirror.manifests import Manifest, read_manifest
 from crosprov.mirror.metadata import Cache, Metadata, Stale, read_file
 from crosprov.mirror.model import Archive, Place, Remark
 from crosprov.mirror.policy.shell import Assignment, Command, assignments_of, commands_of
-from crosprov.mirror.sourcing import Wanted, source_ebuilds
+from crosprov.mirror.policy.traces import Traces
+from crosprov.mirror.sourcing import Wanted
 from crosprov.mirror.trees import Lineage, Package, packages_of
 from crosprov.mirror.uris import BadUris, Source, restrictions_of, sources_of
 
 _REVISION = re.compile(r"-r([0-9]+)$")
-_SRC_URI = re.compile(r"^[ \t]*(?:export[ \t]+)?SRC_URI\+?=", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -61,6 +63,7 @@ class Ebuild(Script):
         self.is_link = is_link
         self.sources: tuple[Source, ...] | None = None
         self.restrict: frozenset[str] = frozenset()
+        self._traces: dict[str, Traces] = {}
 
     @property
     def revised(self) -> str:
@@ -88,24 +91,37 @@ class Ebuild(Script):
         """Name the file as a whole."""
         return Place(self.path)
 
-    def line_of(self, offset: int) -> Place:
-        """Name the line at an offset of the text."""
-        return Place(self.path, self.text.count("\n", 0, offset) + 1)
-
     def place_of(self, source: Source) -> Place:
-        """Name the line that says where a file comes from, as near as the text tells."""
-        start = _SRC_URI.search(self.text)
-        begin = start.start() if start else 0
-        for word in (source.name, source.uri):
-            at = self.text.find(word, begin)
-            if at >= 0:
-                return self.line_of(at)
-        return self.line_of(begin) if start else self.place
+        """Name the line that says where a file comes from; an eclass may do it, and none then."""
+        return Place(self.path, self._lines("SRC_URI").line_of([source.uri]))
 
-    def place_of_setting(self, name: str) -> Place:
-        """Name the line that assigns a variable, else the file: an eclass may do it."""
-        found = re.search(rf"^[ \t]*(?:export[ \t]+)?{name}\+?=", self.text, re.MULTILINE)
-        return self.line_of(found.start()) if found else self.place
+    def place_of_name(self, source: Source) -> Place:
+        """Name the line that says what a file is called."""
+        renamed = source.name != source.uri.rpartition("/")[2]
+        words = [source.name, source.uri] if renamed else [source.uri]
+        return Place(self.path, self._lines("SRC_URI").line_of(words))
+
+    def place_of_restriction(self, word: str) -> Place:
+        """Name the line that puts a word into RESTRICT, else the file: an eclass may do it."""
+        return Place(self.path, self._lines("RESTRICT").line_of([word, f"no{word}"]))
+
+    def _lines(self, variable: str) -> Traces:
+        if variable not in self._traces:
+            self._traces[variable] = Traces(variable, self.assignments, self._known())
+        return self._traces[variable]
+
+    def _known(self) -> dict[str, str]:
+        """Give the variables that the ebuild's own name sets (PMS, section 11.1)."""
+        package = self.held.package
+        return {
+            "CATEGORY": package.category,
+            "PN": package.name,
+            "PV": self.version,
+            "PVR": self.revised,
+            "PR": f"r{self.revision}",
+            "P": f"{package.name}-{self.version}",
+            "PF": f"{package.name}-{self.revised}",
+        }
 
 
 class Gathering:
@@ -119,7 +135,7 @@ class Gathering:
         self._root = str(lineage.tree.path)
         self._cache = Cache(lineage.folders, trusting=bool(lineage.missing))
 
-    def read(self, *, source: bool) -> None:
+    def read(self, events: Events, *, source: bool) -> None:
         """Read everything; with `source`, ebuilds that the cache does not know are sourced."""
         waiting: list[tuple[Ebuild, Stale]] = []
         for package in packages_of(self._lineage.tree.path):
@@ -132,7 +148,8 @@ class Gathering:
                     waiting.append((ebuild, known))
                 else:
                     self._take(ebuild, known)
-        self._settle(waiting, source)
+        answers = self._learn(waiting, events) if source else []
+        self._settle(waiting, answers)
 
     def names(self) -> set[str]:
         """Name the files that the ebuilds ask for, as far as that is known."""
@@ -146,13 +163,19 @@ class Gathering:
                 found.setdefault(name, archive)
         return found
 
-    def _settle(self, waiting: Sequence[tuple[Ebuild, Stale]], source: bool) -> None:
+    def _learn(
+        self, waiting: Sequence[tuple[Ebuild, Stale]], events: Events
+    ) -> list[Metadata | Stale]:
         wanted = [
             Wanted(e.held.package.category, e.held.package.name, e.revised) for e, _ in waiting
         ]
-        answers: Iterator[Metadata | Stale] = iter(())
-        if source and wanted:
-            answers = source_ebuilds(self._lineage.folders, wanted)
+        learned = learn(self._lineage.folders, wanted, None, events)
+        return [one.metadata for one in learned]
+
+    def _settle(
+        self, waiting: Sequence[tuple[Ebuild, Stale]], learned: Sequence[Metadata | Stale]
+    ) -> None:
+        answers = iter(learned)
         for ebuild, stale in waiting:
             answer = next(answers, stale)
             if isinstance(answer, Metadata):

@@ -55,6 +55,54 @@ def test_a_tree_without_breaches_passes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("with_mirrors", "committed", "skipped"),
+    [
+        (False, False, ("own-layout", "unmirrored", "changed")),
+        (False, True, ("own-layout", "unmirrored")),
+        (True, False, ("changed",)),
+        (True, True, ()),
+    ],
+)
+def test_rules_that_were_not_looked_at_are_named_in_any_form(
+    tmp_path: Path, with_mirrors: bool, committed: bool, skipped: tuple[str, ...]
+) -> None:
+    grove = Grove(tmp_path)
+    grove.ebuild(uri=URI)
+    if committed:
+        grove.commit()
+    mirror = Mirror("m", True, {"tool-1.1.tar.gz": Archive("tool-1.1.tar.gz", 0, {})})
+    mirrors = (mirror,) if with_mirrors else ()
+    opener = (lambda name: None) if with_mirrors else None
+    report = grove.check(Options(mirrors=mirrors, open_archive=opener, source_stale=False))
+    assert set(report.skipped) == set(skipped) == set(RULES) - set(report.ran)
+    text, document = to_text(report), json.loads(to_json(report))
+    run = json.loads(to_sarif(report, RULES))["runs"][0]
+    told = [one["message"]["text"] for one in run["invocations"][0]["toolExecutionNotifications"]]
+    remarks = [f"{one['sentence']}; {one['hint']}" for one in document["remarks"]]
+    assert told == remarks and len(told) == bool(skipped) + (len(skipped) == 3)
+    for rule in skipped:
+        assert any(rule in one for one in told)
+        assert rule in text and rule not in document["rules"]
+    assert all(f"note: {one.replace('; ', chr(10) + '    ', 1)}\n" in text for one in told)
+    count = {0: "", 1: "; 1 rule not looked at"}.get(len(skipped))
+    ending = f"; {len(skipped)} rules not looked at" if count is None else count
+    assert text.endswith(f": nothing found{ending}\n")
+    assert any("--mirrors-of" in one for one in told) == (not with_mirrors)
+
+
+@pytest.mark.parametrize(("history", "hint"), [(True, "full clone"), (False, "--no-history")])
+def test_a_history_that_was_not_read_says_how_to_have_it_read(
+    tmp_path: Path, history: bool, hint: str
+) -> None:
+    grove = Grove(tmp_path)
+    if not history:
+        grove.commit()
+    report = grove.check(Options(history=history, source_stale=False))
+    (remark,) = [one for one in report.remarks if one.kind == "no history"]
+    assert "changed" in remark.sentence and hint in (remark.hint or "")
+
+
+@pytest.mark.parametrize(
     ("manifest", "rules"),
     [
         ({}, ["manifest"]),
@@ -378,7 +426,8 @@ def test_the_outcome_is_written_in_three_ways(tmp_path: Path) -> None:
     assert report.status == 2
     text = to_text(report)
     assert f"{path}:2: unzip is run to unpack [self-unpack]\n    use" in text
-    assert text.endswith("2 findings (1 allow-list, 1 self-unpack), 1 allowed\n")
+    end = "2 findings (1 allow-list, 1 self-unpack), 1 allowed; 3 rules not looked at\n"
+    assert text.endswith(end)
     document = json.loads(to_json(report))
     jsonschema.validate(document, SCHEMA)
     assert [entry["reason"] for entry in document["allowed"]] == ["r"]
@@ -386,6 +435,8 @@ def test_the_outcome_is_written_in_three_ways(tmp_path: Path) -> None:
     jsonschema.validate(sarif, SARIF)
     results = sarif["runs"][0]["results"]
     assert [r["ruleId"] for r in results] == ["allow-list", "self-unpack", "self-unpack"]
+    regions = [r["locations"][0]["physicalLocation"].get("region") for r in results]
+    assert regions == [{"startLine": 5}, {"startLine": 2}, {"startLine": 2}]
     rules = sarif["runs"][0]["tool"]["driver"]["rules"]
     assert all(rules[r["ruleIndex"]]["id"] == r["ruleId"] for r in results)
     assert results[2]["suppressions"] == [{"kind": "external", "justification": "r"}]
