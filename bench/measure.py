@@ -67,14 +67,15 @@ class Series:
 def run(command: Command, log: Path, *, memory: bool = False) -> Sample:
     """Run a command to its end; raises BenchError with its last lines when it fails.
 
-    The outputs are kept in the log.
+    The outputs are kept in the log. Python's programs may keep their bytecode, as those do that
+    are installed.
     """
     result = log.with_suffix(".json")
     python = (sys.executable, "-I", "-S", str(_STOPWATCH))
     done = subprocess.run(
         (*python, str(result), str(log), str(int(memory)), *command.argv),
         cwd=command.cwd,
-        env=os.environ | dict(command.env),
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": ""} | dict(command.env),
         stdin=subprocess.DEVNULL,
     )
     if done.returncode != 0:

@@ -14,6 +14,7 @@ it is installed. The runs of the contenders take turns.
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import random
 import shutil
@@ -36,7 +37,6 @@ from bench.payload import CONFIGURATION, free_port, started
 PORTAGE = "portage==3.0.83"
 SMALL = 100_000  # bytes; half of the files have fewer
 JOBS = 8
-REMOVED = 6.0  # seconds; for five, ext4 uses no inode again and looks past all that were removed
 
 _SYNC = """
 import sys
@@ -88,9 +88,7 @@ class Scene:
         """Name a contender's mirror, emptied when wanted."""
         path = self.folder / f"mirror-{contender}-{self.name}"
         if empty and path.exists():
-            shutil.rmtree(path)
-            os.sync()
-            time.sleep(REMOVED)
+            _put_aside(path)
         path.mkdir(exist_ok=True)
         return path
 
@@ -146,6 +144,15 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _put_aside(room: Path) -> None:
+    """Empty a mirror without removing files: ext4 is slow to make new ones for minutes after."""
+    for path in room.rglob("*"):
+        if path.is_file():
+            os.truncate(path, 0)
+    room.rename(room.with_name(f"{room.name}-{os.urandom(4).hex()}"))
+    os.sync()
+
+
 def _measure(folder: Path, options: argparse.Namespace) -> str:
     if not shutil.which("nginx"):
         raise BenchError("nginx is needed: apt-get install nginx-light")
@@ -153,6 +160,7 @@ def _measure(folder: Path, options: argparse.Namespace) -> str:
     small = [random.Random(n).randrange(1000, SMALL) for n in range(options.files // 2)]
     large_bytes = max(options.megabytes * 10**6 - sum(small), SMALL)
     many = min(options.files - len(small), max(1, large_bytes // SMALL))
+    compileall.compile_dir(Path(__file__).parents[1] / "crosprov", quiet=1)  # as pip does
     scenes = [
         _grow(folder, "small", port, small),
         _grow(folder, "large", port, [large_bytes // many] * many),

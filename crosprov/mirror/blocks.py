@@ -57,6 +57,11 @@ class Growing:
         while written < len(content):
             written += self._write(content[written:])
 
+    def finish(self) -> None:
+        """Let it last as it is, for everybody to read; raises OSError."""
+        os.fchmod(self.number, 0o444)
+        os.fsync(self.number)
+
     def drop(self) -> None:
         """Begin anew."""
         os.ftruncate(self.number, 0)

@@ -78,9 +78,9 @@ class Folder:
     def create(self, name: str, content: Path, archive: Archive) -> Stored:
         """Publish a file: a hard link of a finished one, which fails when the name is taken.
 
-        A content that lies in `incoming` was proven when it came there, and is moved; whoever
-        does that with many files settles them together. Any other is copied, proven by that, and
-        written into the record of what was published.
+        A content that lies in `incoming` is a proven part, which lasts as it is and is moved;
+        whoever does that with many files settles them together. Any other is copied, proven by
+        that, and written into the record of what was published.
         """
         problem = problem_of_name(name)
         if problem:
@@ -122,17 +122,13 @@ class Folder:
             raise Fault(f"the folder cannot be kept: {error.strerror}", where=self.place) from None
 
     def _publish(self, name: str, ready: Path) -> Stored:
-        number = os.open(ready, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        path = self._path(name)
         try:
-            os.fchmod(number, 0o444)
-            os.fsync(number)
-            os.link(ready, self._path(name))
-            os.unlink(ready)
-            return replace(_described(name, os.fstat(number)), is_new=True)
+            os.link(ready, path)
         except FileExistsError:
             return self._compared(name, ready)
-        finally:
-            os.close(number)
+        os.unlink(ready)
+        return replace(_described(name, os.stat(path)), is_new=True)
 
     def _compared(self, name: str, ready: Path) -> Stored:
         """Describe what has the name when it has the same content; else raise Exists."""
@@ -158,8 +154,11 @@ class Folder:
                         digests.update(piece)
                         file.write(piece)
                     difference = Sum(size, digests.digests()).difference(archive)
-            if difference:
-                raise Altered(f"the content has {difference}", where=str(content))
+                if difference:
+                    raise Altered(f"the content has {difference}", where=str(content))
+                file.flush()
+                os.fchmod(file.fileno(), 0o444)
+                os.fsync(file.fileno())
         except BaseException as error:
             target.unlink(missing_ok=True)
             if isinstance(error, OSError):

@@ -65,10 +65,16 @@ def held(folder: Path, what: str, *, wait: bool = False) -> Iterator[None]:
         yield
 
 
-def tidy(folder: Path, wanted: Collection[str]) -> None:
-    """Remove parts that nobody waits for any more, and copies of publishers that were killed."""
+def tidy(folder: Path, wanted: Collection[str]) -> frozenset[str]:
+    """Remove parts that nobody waits for any more, and copies of publishers that were killed.
+
+    Gives the names of the parts that stay.
+    """
+    begun = set()
     for path in folder.iterdir():
-        if path.name.endswith(ENDING) and path.name not in wanted:
+        if path.name.endswith(ENDING) and path.name in wanted:
+            begun.add(path.name)
+        elif path.name.endswith(ENDING):
             path.unlink(missing_ok=True)
         elif ".rsync" in path.name:
             if path.is_dir():
@@ -79,6 +85,7 @@ def tidy(folder: Path, wanted: Collection[str]) -> None:
             path.unlink(missing_ok=True)
         elif path.name.startswith("copy-") and not _is_alive(path.name.split("-")[1]):
             path.unlink(missing_ok=True)
+    return frozenset(begun)
 
 
 def _is_old(path: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from hashlib import blake2b
@@ -59,12 +59,15 @@ class Part:
         self,
         folder: Path,
         archive: Archive,
+        begun: Collection[str],
         bandwidth: Bandwidth,
         moved: Callable[[int], object] = lambda count: None,
         blocks: Blocks | None = None,
     ) -> None:
+        """Describe it; `begun` names the parts that are in the folder."""
+        name = part_name(archive)
         self.archive = archive
-        self.path = folder / part_name(archive)
+        self.path = folder / name
         self.done = 0
         self.resumed = False  # whether some of it came with an earlier answer
         self.tag: tuple[str, str] | None = None  # an address, and its strong ETag for this content
@@ -73,6 +76,7 @@ class Part:
         self._moved = moved
         self._blocks = blocks or Blocks()
         self._algorithms = computable(archive.hashes)
+        self._may_be_begun = name in begun
         self._file: Growing | None = None  # from the first full block on
         self._filled = 0  # bytes of the first of the blocks in hand
 
@@ -81,7 +85,7 @@ class Part:
         self._digests = self._begin()
         self._in_hand = [self._blocks.take() for _ in range(self._digests.needs)]
         try:
-            if self._is_begun():
+            if self._may_be_begun and self._is_begun():
                 self._take_up()
         except OSError as error:
             self._leave()
@@ -145,7 +149,7 @@ class Part:
         self.done, self.resumed, self.tag = 0, False, None
 
     def prove(self) -> None:
-        """Compare all of it with the archive, and write what is not written yet.
+        """Compare all of it with the archive, and write what is not written yet, so that it lasts.
 
         Raises Broken, and nothing is kept then, and Fault.
         """
@@ -162,7 +166,7 @@ class Part:
             was_joined = self.resumed
             self.restart()
             raise Broken(Reason.CORRUPT, f"its content has {difference}", passing=was_joined)
-        self._write()
+        self._write(is_last=True)
         self.proven = found.hashes
 
     def discard(self) -> None:
@@ -178,12 +182,14 @@ class Part:
         if self._filled:
             self._digests.update(self._in_hand[0][: self._filled])
 
-    def _write(self) -> None:
+    def _write(self, *, is_last: bool = False) -> None:
         """Write the block, and go on with another one."""
         try:
             if self._file is None:
-                self._file = Growing(_opened(self.path), 0)
+                self._file = Growing(_opened(self.path, os.O_CREAT | os.O_EXCL), 0)
             self._file.append(self._in_hand[0][: self._filled])
+            if is_last:
+                self._file.finish()
         except OSError as error:
             raise self._fault(error) from None
         self._in_hand.append(self._in_hand.pop(0))
@@ -238,9 +244,9 @@ class Part:
         return fault_of(str(self.path.parent), self.archive.name, "written", error)
 
 
-def _opened(path: Path) -> int:
+def _opened(path: Path, how: int = 0) -> int:
     """Open a part to read and write, not through a link."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    return os.open(path, how | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def part_name(archive: Archive) -> str:

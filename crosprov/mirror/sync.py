@@ -69,8 +69,8 @@ def sync(
             run = _Run(needs, store, listing, ledger, options, events)
             if options.dry_run:
                 return run.report("dry-run", Tally(), began)
-            tidy(incoming, {part_name(task.need.archive) for task in run.missing})
-            tally = run.work(upstreams, incoming)
+            begun = tidy(incoming, {part_name(task.need.archive) for task in run.missing})
+            tally = run.work(upstreams, incoming, begun)
             report = run.report("sync", tally, began)
             last = run.again() if report.is_good and needs.mark else None
             report = _closed(opened, report)
@@ -108,8 +108,11 @@ class _Run:
         self.doubtful: list[Task] = []
         self._sort()
 
-    def work(self, upstreams: Sequence[str], incoming: Path) -> Tally:
-        """Fetch what is missing and read what is doubtful; give what became of it."""
+    def work(self, upstreams: Sequence[str], incoming: Path, begun: frozenset[str]) -> Tally:
+        """Fetch what is missing and read what is doubtful; give what became of it.
+
+        `begun` names the parts that an earlier sync left.
+        """
         options, stop = self.options, threading.Event()
         tally = Tally(list(self.known))
         fetch_bytes = sum(task.need.archive.size for task in self.missing)
@@ -127,6 +130,7 @@ class _Run:
                 fetcher=Fetcher(Slots(options.per_upstream), options.patience.pauses, stop),
                 bandwidth=Bandwidth(options.bandwidth, stop),
                 incoming=incoming,
+                begun=begun,
                 hashed=options.hashed,
                 stop=stop,
             )

@@ -53,6 +53,7 @@ class Tools:
     fetcher: Fetcher
     bandwidth: Bandwidth
     incoming: Path
+    begun: frozenset[str]
     hashed: bool
     stop: threading.Event
 
@@ -69,6 +70,7 @@ class Tools:
             fetcher=Fetcher(Slots(1), (), stop),
             bandwidth=Bandwidth(0, stop),
             incoming=incoming,
+            begun=frozenset(),
             hashed=False,
             stop=stop,
         )

@@ -128,7 +128,9 @@ class Crew:
         if not is_provable(need):
             sentence = f"none of its hashes ({' '.join(archive.hashes)}) can be computed here"
             return Failure.of(need, Kind.UNPROVABLE, sentence, "add BLAKE2B to its Manifest")
-        part = Part(tools.incoming, archive, tools.bandwidth, self._moved, self._blocks)
+        part = Part(
+            tools.incoming, archive, tools.begun, tools.bandwidth, self._moved, self._blocks
+        )
         try:
             with part:
                 source = tools.fetcher.fetch(part, self._sources(need))
@@ -156,7 +158,8 @@ class Crew:
             return self._taken(need, fault)
         self._refused = 0
         self._prover.note(stored, part.proven)
-        part.discard()
+        if not isinstance(self._tools.store, Folder):  # which moves it
+            part.discard()
         failure = self._arrange(need, stored)
         if stored.is_new:
             self._fetched(stored, source, is_well=failure is None)

@@ -29,7 +29,8 @@ SIZES = [0, 1, PAGE, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + PAGE, LARGE - 1, L
 
 def _part(folder: Path, archive: Archive, moved: list[int] | None = None) -> Part:
     told = [] if moved is None else moved
-    return Part(folder, archive, Bandwidth(0, threading.Event()), told.append)
+    begun = os.listdir(folder)
+    return Part(folder, archive, begun, Bandwidth(0, threading.Event()), told.append)
 
 
 @given(
