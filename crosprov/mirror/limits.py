@@ -37,6 +37,10 @@ class Bandwidth:
                 self._free_at = max(self._free_at, now) + count / self.rate
             if wait:
                 self._stop.wait(wait)
+        self.check()
+
+    def check(self) -> None:
+        """Go on, unless the sync is to end; raises Stopped."""
         if self._stop.is_set():
             raise Stopped
 

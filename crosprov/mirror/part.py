@@ -81,15 +81,17 @@ class Part:
         self._filled = 0  # bytes of the first of the blocks in hand
 
     def __enter__(self) -> Part:
-        """Take up what is there of it; raises Fault."""
+        """Take up what is there of it; raises Fault and Stopped."""
         self._digests = self._begin()
         self._in_hand = [self._blocks.take() for _ in range(self._digests.needs)]
         try:
             if self._may_be_begun and self._is_begun():
                 self._take_up()
-        except OSError as error:
+        except BaseException as error:
             self._leave()
-            raise self._fault(error) from None
+            if isinstance(error, OSError):
+                raise self._fault(error) from None
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -221,6 +223,7 @@ class Part:
         os.ftruncate(number, size)
         self._file = Growing(number, size)
         while self.done < size:
+            self.bandwidth.check()
             block = self._in_hand[0][: size - self.done]
             count = os.preadv(number, [block], self.done)
             if not count:
@@ -228,8 +231,8 @@ class Part:
             self._digests.update(block[:count])
             self._in_hand.append(self._in_hand.pop(0))
             self.done += count
+            self._moved(count)
         self.resumed = self.done > 0
-        self._moved(self.done)
 
     def _leave(self) -> None:
         self._digests.close()

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from crosprov.mirror.blocks import BLOCK, PAGE, Growing
 from crosprov.mirror.hashing import LARGE
-from crosprov.mirror.limits import Bandwidth
+from crosprov.mirror.limits import Bandwidth, Stopped
 from crosprov.mirror.model import Archive
 from crosprov.mirror.part import Broken, Part
 from tests.mirror.syncing import archive_of, content
@@ -100,6 +100,18 @@ def test_what_fits_into_memory_is_not_written_before_it_is_proven(tmp_path: Path
         with pytest.raises(Broken):
             part.prove()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_sync_that_is_to_end_takes_up_no_more(tmp_path: Path) -> None:
+    archive, stop = archive_of("foo-1.tar", _DATA), threading.Event()
+    with _part(tmp_path, archive) as part:
+        part.take(_DATA[: 3 * BLOCK])
+    left = part.path.read_bytes()
+    stop.set()
+    again = Part(tmp_path, archive, [part.path.name], Bandwidth(0, stop))
+    with pytest.raises(Stopped), again:
+        pass
+    assert part.path.read_bytes() == left
 
 
 def test_a_file_without_a_hash_of_its_own_is_counted_only(tmp_path: Path) -> None:
