@@ -10,6 +10,7 @@ from crosprov.errors import HostError
 from crosprov.execution.fleet import Fleet
 from crosprov.host_folder import HostFolder
 from crosprov.inventory.lab import Lab
+from crosprov.last_words import LAST_WORDS, taken_apart
 from crosprov.mirror.hosts import Done
 from crosprov.mirror.model import Fault
 from crosprov.mirror.stores import Unavailable
@@ -20,6 +21,7 @@ from crosprov.transport.lines import Lines
 ACCOUNT = "crosprov-mirror"
 ENVIRONMENTS = "/usr/lib/crosprov/mirror"
 CONFIGURATIONS = "/etc/crosprov/mirrors"
+STATES = "/var/lib/crosprov-mirror"
 _LONG = 7 * 86_400.0  # seconds: to read a whole mirror takes days where it is large
 _NONE = 41  # exit status: the program is not there
 
@@ -27,6 +29,29 @@ _PROGRAM = """\
 set -- {environments}/*/bin/python
 [ -x "$1" ] && [ -r {configuration} ] || exit {none}
 exec runuser -u {account} -- "$1" -IB -m crosprov.mirror {words}
+"""
+
+# Who starts a service waits for its end, also of one that was under way. How far it is goes out
+# once a second, so that the script's other half ends when nobody listens any more.
+_SYNC = """\
+u={unit}
+systemctl cat "$u" >/dev/null 2>&1 || exit {none}
+case $(systemctl show -P ActiveState "$u") in
+activating|reloading|deactivating) echo joined >&2 ;;
+*) rm -f {progress}; echo begun >&2 ;;
+esac
+{{ while sleep 1; do echo "at $(cat {progress} 2>/dev/null)" || exit; done; }} >&2 &
+follower=$!
+said=$(systemctl start "$u" 2>&1)
+code=$?
+kill "$follower" 2>/dev/null || :
+[ "$code" != 0 ] || exit 0
+[ "$(systemctl show -P ActiveState "$u")" = failed ] || {{
+  echo "error: ${{said:-it was not started}}"
+  exit 1
+}}
+last_words "$u"
+exit 1
 """
 
 
@@ -61,22 +86,42 @@ class ReachedHost:
         done = self._run(script, lines)
         lines.end()
         if done.status == _NONE:
-            raise Fault(
-                f"{self.name} has no program for the mirror {self._mirror} yet",
-                hint="crosprov apply brings it",
-            )
+            raise self._no_program()
         return Done(done.status, done.stdout.decode("utf-8", "replace"))
 
-    def sync(self) -> None:
+    def sync(self, begun: Callable[[bool], object], told: Callable[[str], object]) -> None:
         """Start the mirror's service, or join a sync that is under way, to its end."""
         service = f"crosprov-mirror@{self._mirror}.service"
-        done = self._run(f"systemctl start {shlex.quote(service)}")
+        script = LAST_WORDS + _SYNC.format(
+            unit=shlex.quote(service),
+            progress=shlex.quote(f"{STATES}/{self._mirror}/progress"),
+            none=_NONE,
+        )
+
+        def heard(line: bytes) -> None:
+            word, _, rest = line.decode("utf-8", "replace").partition(" ")
+            if word in ("begun", "joined"):
+                begun(word == "joined")
+            elif word == "at":
+                told(rest)
+
+        done = self._run(script, Lines(heard))
+        if done.status == _NONE:
+            raise self._no_program()
         if done.status:
-            said = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+            said = (done.stdout or done.stderr).decode("utf-8", "replace").strip()
+            reason, hint = taken_apart(said) or (said.rpartition("\n")[2] or "no reason", None)
+            where = f"`journalctl -u {service}` on {self.name} tells all"
             raise Fault(
-                f"the sync of {self._mirror} on {self.name} failed: {said}",
-                hint=f"`journalctl -u {service}` there tells why",
+                f"the sync of {self._mirror} on {self.name} failed: {reason}",
+                hint=f"{hint}; {where}" if hint else where,
             )
+
+    def _no_program(self) -> Fault:
+        return Fault(
+            f"{self.name} has no program for the mirror {self._mirror} yet",
+            hint="crosprov apply brings it",
+        )
 
     def _run(self, script: str, on_stderr: Sink | None = None) -> Completed:
         try:

@@ -10,6 +10,7 @@ from crosprov.execution.events import Emit, Sending
 from crosprov.execution.listener import Listener
 from crosprov.execution.rebooting import ComeBack, Departure, Return
 from crosprov.execution.script import SHOWN_OUTPUT, Script, receive, sends
+from crosprov.last_words import taken_apart
 from crosprov.planning.lock import busy
 from crosprov.planning.plan import HostPlan, Send
 from crosprov.secrets import Vault
@@ -117,6 +118,8 @@ def _reason(code: int, said: str) -> str:
 
     Most programs say last why they end; a last line that does not read like a cause is none.
     """
+    if own := taken_apart(said):
+        return f"{own[0]} (status {code})"
     if said and "\n" not in said:
         return f"{said} (status {code})"
     if _CAUSE.search(last := _last(said)):
@@ -165,4 +168,7 @@ def _hint(said: str) -> str | None:
         return "the disk is full: make room, then apply again"
     if "Read-only file system" in said:
         return "that file system is read-only on this host"
+    own = taken_apart(said)
+    if own and own[1]:
+        return f"{own[1]}; then apply again"
     return "mend the cause and apply again: it goes on from there"

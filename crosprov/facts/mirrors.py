@@ -11,6 +11,7 @@ from pyinfra.api import FactBase
 # Of the last good sync only whole days are told, up to this many.
 MOST_DAYS = 7
 MOST_VERIFIED = 60
+_GAVE_UP = ("it gave up: ", "it was interrupted: ")  # as crosprov.mirror writes reasons
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ class Synced:
     one last lacked nothing, MOST_DAYS for that and more, None for never. `progress` is how far
     the present one is, "" for none. `verified` is how long ago all files were read, in days up
     to MOST_VERIFIED, None for never; `findings` counts those that were not as they should be.
-    `reasons` say why the last sync was not good.
+    `reasons` say why the last sync was not good. `unclear` counts the places of its trees that
+    hide what they need.
     """
 
     lacking: int = 0
@@ -77,6 +79,12 @@ class Synced:
     verified: int | None = None
     findings: int = 0
     reasons: tuple[str, ...] = ()
+    unclear: int = 0
+
+    @property
+    def gave_up(self) -> bool:
+        """Tell whether the last sync ended before it had tried everything."""
+        return any(one.startswith(_GAVE_UP) for one in self.reasons)
 
 
 class SyncAgeFact(FactBase[dict[str, Synced]]):
@@ -97,7 +105,8 @@ class SyncAgeFact(FactBase[dict[str, Synced]]):
             f'{{ [ "$v" -lt {MOST_VERIFIED} ] || v={MOST_VERIFIED}; }}; '
             f'a=$(systemctl show -P ActiveState {shlex.quote(unit)}@"$n".service 2>/dev/null); '
             '[ "$a" != activating ] || p="; $(head -n 1 "$d/progress" 2>/dev/null)"; '
-            'echo "$n $l $g $v ${w:-0}$p"; '
+            't=0; read -r t 2>/dev/null <"$d/unclear" || t=0; '
+            'echo "$n $l $g $v ${w:-0} $t$p"; '
             "sed -n '1,9s/^/  /p' \"$d/reasons\" 2>/dev/null || :; done"
         )
 
@@ -114,9 +123,16 @@ class SyncAgeFact(FactBase[dict[str, Synced]]):
                 found[name] = replace(known, reasons=(*known.reasons, line.strip()))
                 continue
             words, under_way, progress = line.partition(";")
-            name, lacking, days, verified, findings = words.split()
+            name, lacking, days, verified, findings, unclear = words.split()
             said = (progress.strip() or "it begins") if under_way else ""
-            found[name] = Synced(int(lacking), _ago(days), said, _ago(verified), int(findings))
+            found[name] = Synced(
+                int(lacking),
+                _ago(days),
+                said,
+                _ago(verified),
+                int(findings),
+                unclear=int(unclear),
+            )
         return found
 
 

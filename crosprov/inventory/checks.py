@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from crosprov import roles
-from crosprov.inventory.document import Mark, Path, Scalar, locate
-from crosprov.inventory.fields import HostRef
+from crosprov.inventory.document import Entry, Mark, Path, Scalar, locate
+from crosprov.inventory.fields import HostRef, MirrorRef
 from crosprov.inventory.findings import Findings, suggest
 from crosprov.inventory.lab import Edge, Host, Lab
 from crosprov.inventory.mirror import Mirror
@@ -68,6 +68,27 @@ def check_ports(lab: Lab, findings: Findings) -> None:
                     message = f"port {claim.port} of {claim.what} is also that of {other}"
                     hint = f"choose another port here or for {other_field}"
                     findings.add(mark, message, host=host.name, field=field, hint=hint)
+
+
+def check_stores(lab: Lab, written: Mapping[str, Entry], findings: Findings) -> None:
+    """Note two mirrors whose files would lie together: in a bucket, or a folder of one host.
+
+    `written` holds the mirrors as the file has them.
+    """
+    holders: dict[str, list[str]] = {}
+    for host, _, marker, reference in _references(lab):
+        if isinstance(marker, MirrorRef):
+            holders.setdefault(str(reference.value), []).append(host.name)
+    first: dict[tuple[str, str], str] = {}
+    for name, mirror in lab.mirrors.items():
+        here = holders.get(name, []) if mirror.folder else []
+        for holder in here or [""]:
+            other = first.setdefault((holder, mirror.store), name)
+            if other != name:
+                mark = locate(written[name].node, ("store",))[1]
+                message = f"is {mirror.store}, which is also the store of {other}"
+                hint = "a store belongs to one mirror: give each a place of its own"
+                findings.add(mark, message, field=f"mirrors.{name}.store", hint=hint)
 
 
 def check_references(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -102,7 +103,20 @@ def _existing(path: Path, info: ValidationInfo) -> Path:
     return path
 
 
+def _without_login(value: str) -> str:
+    """Refuse credentials in the address of a web server, or a password in any other."""
+    scheme, _, rest = value.partition("://")
+    user, at, _ = rest.partition("/")[0].rpartition("@")
+    if at and (scheme != "rsync" or ":" in user):
+        message = "holds a login, and everybody on the mirror's host may read its configuration"
+        source = "the variable RSYNC_PASSWORD" if scheme == "rsync" else "the file that NETRC names"
+        raise refusal(message, f"take it out; the sync has it from {source} in its environment")
+    return value
+
+
 def _store(value: str) -> str:
+    if value == "/":
+        raise refusal("must be a folder of its own, not /", "write /srv/mirror/NAME")
     if value.startswith("gs://"):
         bucket = value.removeprefix("gs://").partition("/")[0]
         if bucket and not 3 <= len(bucket) <= (222 if "." in bucket else 63):
@@ -127,10 +141,22 @@ def _plain(value: object) -> object:
 def _upstream(value: str) -> str:
     if value.startswith(("gs://", "/")):
         return _store(value)
-    if not re.fullmatch(r"(https?|rsync)://[^\s/]+(/\S*)?", value):
+    scheme, found, _ = value.partition("://")
+    if not found or scheme not in ("https", "http", "rsync"):
         message = "must begin with https://, http:// or rsync://"
         raise refusal(message, "or be gs://bucket/prefix or an absolute folder of the host")
-    return value
+    if re.search(r"\s", value):
+        raise refusal("holds a space or a line break, which no address has")
+    if not _has_host(value):
+        raise refusal(f"names no server behind {scheme}://", f"write {scheme}://HOST/PATH")
+    return _without_login(value)
+
+
+def _has_host(address: str) -> bool:
+    try:
+        return bool(urlsplit(address).hostname)
+    except ValueError:  # brackets that hold no address of IPv6
+        return False
 
 
 def _build_source(value: str) -> str:

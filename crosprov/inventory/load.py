@@ -13,6 +13,7 @@ from crosprov import roles
 from crosprov.errors import UsageError
 from crosprov.inventory import checks
 from crosprov.inventory.document import Mark, Node, Table, locate, plain
+from crosprov.inventory.document import Path as KeyPath
 from crosprov.inventory.findings import Findings
 from crosprov.inventory.lab import Host, Lab
 from crosprov.inventory.layers import merge
@@ -101,6 +102,7 @@ class _Builder:
         checks.check_addresses(lab, self._findings)
         checks.check_roles(lab, written, self._findings)
         checks.check_ports(lab, self._findings)
+        checks.check_stores(lab, self._sketch.mirrors, self._findings)
         edges = checks.check_references(lab, played, mirrors, self._findings)
         lab = replace(lab, edges=edges)
         checks.check_objections(lab, self._findings)
@@ -148,12 +150,21 @@ class _Builder:
             for detail in error.errors(include_url=False):
                 said = sentence(detail, model, tree)
                 key, value = locate(tree, said.path)
-                if not said.path or (len(said.path) == 1 and key == tree.mark):
+                if not _is_written(tree, said.path):
                     key = mark
                 place = key if said.on_key else value
                 field = ".".join(map(str, (*where, *said.path)))
                 self._findings.add(place, said.message, host=host, field=field, hint=said.hint)
         return None
+
+
+def _is_written(tree: Node, path: KeyPath) -> bool:
+    """Tell whether a path leads to something that is there, at least with its first step."""
+    match tree, path:
+        case Table(), (str(key), *_):
+            return key in tree.entries
+        case _:
+            return bool(path)
 
 
 def _roles(tree: Table) -> tuple[str, ...]:

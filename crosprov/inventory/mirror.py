@@ -25,7 +25,7 @@ from crosprov.inventory.fields import (
     refusal,
 )
 from crosprov.inventory.section import Section
-from crosprov.mirror.presets import PRESETS, preset_of
+from crosprov.mirror.presets import PRESETS, Preset, preset_of
 
 PresetName = Literal[
     "chromeos-localmirror",
@@ -33,7 +33,6 @@ PresetName = Literal[
     "chromeos-localmirror-private",
     "chromeos-binaries",
 ]
-_OF_A_PRESET = ("kind", "visibility", "store")  # a preset says these
 
 
 class TreeOfPackages(Section):
@@ -101,6 +100,14 @@ def _complete_or_preset(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [{"required": ["preset"]}, {"required": required}]
 
 
+class _Twice:
+    """Stand for what is written although a preset says it."""
+
+
+def _preset_named(name: object) -> Preset | None:
+    return PRESETS.get(name) if isinstance(name, str) else None
+
+
 class Mirror(Section):
     """An archive mirror: a store of source archives, filled by hand or from upstream."""
 
@@ -124,8 +131,9 @@ class Mirror(Section):
     )
     upstreams: tuple[Upstream, ...] = Field(
         (),
-        description="where archives are fetched, tried in this order; automatic only. Without any "
-        "they are fetched from where ebuilds say",
+        description="where archives are fetched, tried in this order; automatic only. As in "
+        "GENTOO_MIRRORS, /distfiles is added to an address of http, https or rsync that does not "
+        "end with it. Without any they are fetched from where ebuilds say",
         examples=[["https://distfiles.gentoo.org"]],
     )
     source_uris: bool = Field(
@@ -179,23 +187,28 @@ class Mirror(Section):
     def _of_preset(cls, given: Any) -> Any:
         if not isinstance(given, Mapping) or given.get("preset") is None:
             return given
-        written = [key for key in _OF_A_PRESET if key in given]
-        if written:
-            message = f"has a preset and {' and '.join(written)}, which the preset says"
-            raise refusal(message, "leave one of them out")
-        name = given["preset"]
-        preset = PRESETS.get(name) if isinstance(name, str) else None
-        preset = preset or next(iter(PRESETS.values()))  # a wrong name is noted at its field
+        preset = _preset_named(given["preset"]) or next(iter(PRESETS.values()))
         said = {"kind": preset.kind, "visibility": preset.visibility, "store": preset.store}
-        return {**given, **said}
+        return {**given, **{key: _Twice() if key in given else said[key] for key in said}}
+
+    @field_validator("kind", "visibility", "store", mode="before")
+    @classmethod
+    def _said_once(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse each key that a preset says, and let the other problems be told, too."""
+        if isinstance(value, _Twice):
+            hint = f"take {info.field_name} out, or preset"
+            raise refusal("is what the preset says", hint)
+        return value
 
     @field_validator("upstreams", "source_uris", "layout", "every", "verify", "limits")
     @classmethod
     def _of_a_sync(cls, value: object, info: ValidationInfo) -> object:
         """Refuse on a manual mirror what would have no effect there; an idle value is none."""
-        if info.data.get("kind") == "manual" and value not in ((), False, "flat", None):
+        preset = _preset_named(info.data.get("preset"))
+        kind = preset.kind if preset else info.data.get("kind")
+        if kind == "manual" and value not in ((), False, "flat", None):
             hint = f"take {info.field_name} out"
-            if info.data.get("preset") is None:
+            if preset is None:
                 hint += ", or write kind: automatic"
             raise refusal("is for a sync, and a manual mirror is never synced", hint)
         return value

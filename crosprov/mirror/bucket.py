@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import google_crc32c
 from google.api_core import exceptions as answers
-from google.cloud.storage.retry import DEFAULT_RETRY
 
 from crosprov.mirror.digests import computable
 from crosprov.mirror.google_client import make_client, short, worded
+from crosprov.mirror.google_reach import retry_of
 from crosprov.mirror.hashing import Sum, digesting, digests_of
 from crosprov.mirror.layouts import NAME
 from crosprov.mirror.manifests import problem_of_name
@@ -41,7 +42,10 @@ class Bucket:
         patience: float = 120.0,
         client: Any = None,
     ) -> None:
-        """Name it as `gs://bucket/prefix`; what fails is tried again for `patience` seconds."""
+        """Name it as `gs://bucket/prefix`; what fails is tried again for `patience` seconds.
+
+        A server that was never reached is not waited for.
+        """
         self.place = place.rstrip("/")
         name, _, path = self.place.removeprefix("gs://").partition("/")
         self._prefix = f"{path}/" if path else ""
@@ -51,7 +55,8 @@ class Bucket:
         self._anonymous = credentials is None and client is None
         self.client = client or make_client(credentials, endpoint)
         self._bucket = self.client.bucket(name)
-        self._retry = DEFAULT_RETRY.with_timeout(patience) if patience else None
+        self._patience = patience
+        self._reached = threading.Event()
         self._uniform = threading.Event()
 
     @property
@@ -213,8 +218,15 @@ class Bucket:
         name = blob.name.removeprefix(self._prefix)
         return Stored(name, int(blob.size), str(blob.generation), hashes)
 
-    def _worded(self, verb: str, what: str) -> Any:
-        return worded(verb, what, anonymous=self._anonymous)
+    @property
+    def _retry(self) -> Any:
+        return retry_of(self._patience, reached=self._reached.is_set())
+
+    @contextmanager
+    def _worded(self, verb: str, what: str) -> Iterator[None]:
+        with worded(verb, what, anonymous=self._anonymous):
+            yield
+        self._reached.set()
 
     def _shown(self, name: str) -> str:
         return f"{self.place}/{name}"

@@ -11,10 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from crosprov.mirror.looking import account
 from crosprov.mirror.model import Fault
 
 _URL = re.compile(r"(?:https?|ssh|git|file)://\S+|[\w.-]+@[\w.-]+:\S+|/\S*", re.ASCII)
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]*", re.ASCII)
+
+_OWNED = re.compile(r"ownership in repository at '([^']+)'")
 
 # Nobody is there to answer a question, and a transport that runs a command of its address's
 # choosing is none.
@@ -138,7 +141,8 @@ class _Git:
             sentence = f"{failure}: it took longer than {self.limit:g} s"
             raise Fault(sentence, where=str(self.folder)) from None
         if done.returncode:
-            raise Fault(f"{failure}: {_said(done.stderr)}", where=str(self.folder))
+            reason = _said(done.stderr)
+            raise Fault(f"{failure}: {reason}", hint=_hint(reason), where=str(self.folder))
         return done.stdout.decode(errors="replace")
 
 
@@ -147,3 +151,15 @@ def _said(output: bytes) -> str:
     lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
     first = next((n for n, line in enumerate(lines) if line.startswith("fatal:")), len(lines))
     return "; ".join(lines[: first + 1][-2:]) or "git says nothing"
+
+
+def _hint(reason: str) -> str | None:
+    """Say what helps where git's own advice would not: it is meant for a person's settings."""
+    if "dubious ownership" not in reason:
+        return None
+    found = _OWNED.search(reason)
+    where = found[1].removesuffix("/.git") if found else "PATH"
+    return (
+        f"git reads a repository on this machine for its owner only: chown -R {account()} {where}, "
+        "name its folder as a tree's path and not as git, or serve it by https"
+    )

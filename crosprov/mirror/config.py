@@ -17,6 +17,7 @@ from typing import Any
 
 from crosprov.mirror.checkouts import bring
 from crosprov.mirror.hosts import MirrorHost, Reader
+from crosprov.mirror.looking import is_folder
 from crosprov.mirror.mirrors import Mirror
 from crosprov.mirror.model import Fault, Tree
 from crosprov.mirror.presets import PRESETS, Kind, Visibility, preset_of
@@ -174,7 +175,7 @@ def of_place(place: str) -> Config:
         return replace(
             bare, kind=near.kind, visibility=near.visibility, filled_by_us=near.filled_by_us
         )
-    if "/" in place or Path(place).is_dir():
+    if "/" in place or is_folder(place):
         return Config(name=place, store=str(Path(place).absolute()))
     alike = get_close_matches(place, PRESETS, n=1)
     raise Fault(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,15 +21,23 @@ class Answer(HTTPResponse):
         Raises OSError and HTTPException.
         """
         if self.chunked:
-            piece = self.read1(len(room))
-            room[: len(piece)] = piece
-            return len(piece)
+            return self._receive_chunk(room)
         if self.isclosed() or self.length == 0:
             return 0
         count = self.fp.readinto1(room if self.length is None else room[: self.length])
         if self.length is not None:
             self.length -= count
         return count
+
+    def _receive_chunk(self, room: memoryview) -> int:
+        try:
+            piece = self.read1(len(room))
+        except (ValueError, OverflowError):
+            raise HTTPException("a chunk has no size") from None
+        if len(piece) > len(room):
+            raise HTTPException("a chunk has a negative size")
+        room[: len(piece)] = piece
+        return len(piece)
 
     def end(self) -> bool:
         """Read a short rest of the body, and tell whether nothing of it is left to come."""
@@ -92,12 +101,24 @@ class Connections:
                 connection.close()
                 if isinstance(error, ConnectionError) and not is_new:
                     continue
+                if isinstance(error, ValueError):
+                    raise HTTPException("the answer cannot be read") from None
                 raise
             assert isinstance(answer, Answer)  # as the connection's class says
             return connection, answer
 
     def _take(self) -> tuple[HTTPConnection, bool]:
-        try:
-            return self._idle.pop(), False
-        except IndexError:
-            return self._connected(), True
+        """Take a connection that is kept, unless its server said more than it was asked."""
+        with suppress(IndexError):
+            while True:
+                connection = self._idle.pop()
+                if _is_quiet(connection):
+                    return connection, False
+                connection.close()
+        return self._connected(), True
+
+
+def _is_quiet(connection: HTTPConnection) -> bool:
+    waiting = select.poll()
+    waiting.register(connection.sock, select.POLLIN)
+    return not waiting.poll(0)

@@ -48,11 +48,11 @@ def main(
     except Fault as fault:
         say_fault(_say, fault)
         return FAULT
-    except Terminated:
-        _say("ended by a signal; the next run goes on from here")
+    except Terminated as end:
+        _say(str(end) or "ended by a signal; the next run goes on from here")
         return TERMINATED
-    except KeyboardInterrupt:
-        _say("stopped by the keyboard; the next run goes on from here")
+    except KeyboardInterrupt as stop:
+        _say(str(stop) or "stopped by the keyboard; the next run goes on from here")
         return INTERRUPTED
     except BrokenPipeError:
         # Python would complain once more when it flushes at its end.

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from functools import cached_property
 
-from crosprov.mirror.model import Need
+from crosprov.mirror.model import Need, Needs
 
 
 class Deferred(Mapping[str, Need]):
     """Stand for a mapping that takes its time; it is made once, at the first question."""
 
-    def __init__(self, find: Callable[[], Mapping[str, Need]]) -> None:
+    def __init__(self, find: Callable[[], Needs]) -> None:
         self._find = find
 
     @cached_property
-    def _found(self) -> Mapping[str, Need]:
+    def reading(self) -> Needs:
+        """Give all that was found, with the mark of the trees as they were then."""
         return self._find()
+
+    @property
+    def _found(self) -> Mapping[str, Need]:
+        return self.reading.archives
 
     def __getitem__(self, name: str) -> Need:
         return self._found[name]

@@ -29,7 +29,7 @@ def word(progress: Progress) -> str:
     percent = 100 * progress.done // progress.total if progress.total else 100
     parts = [
         f"{min(max(percent, 0), 100)} % of {size_of(progress.total)}",
-        f"{progress.files_done} of {several(progress.files, 'file')}",
+        f"{progress.files_done - progress.failed} of {several(progress.files, 'file')}",
     ]
     if progress.rate:
         parts.append(f"{size_of(progress.rate)}/s")
@@ -74,9 +74,7 @@ class _View:
         self.progress(event)
         now = time.monotonic()
         if isinstance(event, Failed):
-            # On a terminal the report follows, with all digits.
-            whole = f"{event.failure.name}: {event.failure.sentence}"
-            self._say(brief(event.failure) if self._live else whole)
+            self._say(brief(event.failure))  # the report follows, with all digits
         if isinstance(event, Listed) and not self._live:
             self._say(_task(event))
         if isinstance(event, Sourcing) and not self._live and not event.done:

@@ -72,7 +72,7 @@ class Progress:
 
     Ebuilds are counted while they are sourced, which comes before everything else. The rate is a
     mean over about the last `window` seconds, so that it follows a change without jumping. Bytes
-    of files that failed count as done.
+    of files that failed are never done: `lost` counts them.
     """
 
     window: float = 10.0
@@ -84,6 +84,7 @@ class Progress:
     total: int = 0
     done: int = 0
     failed: int = 0
+    lost: int = 0
     rate: float = 0.0
     _open: int = field(default=0, repr=False)
     _at: float | None = field(default=None, repr=False)
@@ -102,11 +103,12 @@ class Progress:
                 self._move(event.count)
             case Fetched() | Proven():
                 self.files_done += 1
-                self._settle(event.size)
+                self._settle()
             case Failed():
                 self.files_done += 1
                 self.failed += 1
-                self._settle(event.failure.size)
+                self.lost += event.failure.size
+                self._settle()
 
     @property
     def share(self) -> float:
@@ -118,7 +120,7 @@ class Progress:
     @property
     def seconds_left(self) -> float | None:
         """Estimate the time that is left; None while nothing tells."""
-        return None if self.rate <= 0 else max(self.total - self.done, 0) / self.rate
+        return None if self.rate <= 0 else max(self.total - self.lost - self.done, 0) / self.rate
 
     def _move(self, count: int) -> None:
         self._open += count
@@ -131,7 +133,7 @@ class Progress:
         self.rate += weight * (max(self._open, 0) / passed - self.rate)
         self._open, self._at = 0, now
 
-    def _settle(self, size: int) -> None:
+    def _settle(self) -> None:
         """Bytes and files drift apart where tries fail; at the end both are whole."""
         if self.files_done >= self.files:
-            self.done = self.total
+            self.done = self.total - self.lost

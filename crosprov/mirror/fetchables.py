@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from crosprov.mirror.looking import is_file, is_folder
 from crosprov.mirror.metadata import Cache, Metadata, Stale
 from crosprov.mirror.model import Fault, Tree, Uri
 from crosprov.mirror.sourcing import Wanted, source_ebuilds
@@ -50,6 +51,7 @@ def fetchables_of(path: Path, masters: Sequence[Path] = ()) -> Fetchables:
     folder = (path.parent if chosen else path).resolve()
     if not (path.is_file() if chosen else path.is_dir()):
         raise Fault("there is no such package", where=str(path))
+    _check_is_package(folder)
     tree = Tree("", folder.parent.parent, public=False, masters=tuple(masters))
     lineage = lineage_of(tree, {})
     package = _package(folder, lineage)
@@ -64,6 +66,24 @@ def fetchables_of(path: Path, masters: Sequence[Path] = ()) -> Fetchables:
         for name, found in _uris(folder / ebuild, metadata, mirrors).items():
             uris[name] = tuple(dict.fromkeys(uris.get(name, ()) + found))
     return Fetchables(folder, package, lineage.layout, uris, chosen is None)
+
+
+def _check_is_package(folder: Path) -> None:
+    """Raise Fault for a folder that cannot be a package by where it lies."""
+    tree = next((one for one in (folder, *folder.parents) if _is_tree(one)), None)
+    if tree == folder.parent.parent:
+        return
+    what = "no package of a tree of ebuilds"
+    if tree == folder:
+        what = "a whole tree, and no package"
+    elif tree == folder.parent:
+        what = "a category of a tree, and no package"
+    hint = f"name the folder of a package, such as {tree or folder.parent.parent}/app-misc/foo"
+    raise Fault(f"this is {what}", hint=hint, where=str(folder))
+
+
+def _is_tree(folder: Path) -> bool:
+    return is_folder(folder / "profiles") or is_file(folder / "metadata" / "layout.conf")
 
 
 def _package(folder: Path, lineage: Lineage) -> Package:

@@ -15,6 +15,7 @@ from crosprov.mirror.digests import computable
 from crosprov.mirror.hashing import Sum, digesting
 from crosprov.mirror.layouts import NAME
 from crosprov.mirror.ledger import Proof
+from crosprov.mirror.looking import account, owner
 from crosprov.mirror.manifests import problem_of_name
 from crosprov.mirror.model import Archive, Fault
 from crosprov.mirror.stores import PIECE, Altered, Exists, Missing, Stored
@@ -98,7 +99,7 @@ class Folder:
             raise self._fault(name, "published", error) from None
         finally:
             if not is_own:
-                ready.unlink(missing_ok=True)
+                _drop(ready)
 
     def published(self) -> Mapping[str, Proof]:
         """Give what was written down of the files that people published."""
@@ -159,11 +160,11 @@ class Folder:
                 file.flush()
                 os.fchmod(file.fileno(), 0o444)
                 os.fsync(file.fileno())
-        except BaseException as error:
-            target.unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise Fault(f"it cannot be copied to {self.place}: {error.strerror}",
-                            where=str(content)) from None  # fmt: skip
+        except OSError as error:
+            _drop(target)
+            raise self._refused(f"{content.name} cannot be copied there", error) from None
+        except BaseException:
+            _drop(target)
             raise
         return target
 
@@ -174,8 +175,21 @@ class Folder:
             with suppress(FileExistsError):
                 os.mkdir(self.incoming, 0o700)
         except OSError as error:
-            raise Fault(f"the folder cannot be made: {error.strerror}", where=self.place) from None
+            what = "no file can be put into the folder"
+            if not os.path.isdir(self.place):
+                what = "the folder cannot be made"
+            raise self._refused(what, error) from None
         return self.incoming
+
+    def _refused(self, what: str, error: OSError) -> Fault:
+        """Word why nothing can be written; who may write is what the mirror's folder says."""
+        hint = None
+        if isinstance(error, PermissionError):
+            there = self.incoming if os.path.isdir(self.incoming) else Path(self.place)
+            hint = f"the account {account()} may not write to {there}; do it as {owner(there)}"
+        if error.errno == errno.EROFS:
+            hint = "the file system is mounted read-only"
+        return Fault(f"{what}: {error.strerror}", hint=hint, where=self.place)
 
     def _path(self, name: str) -> str:
         return f"{self.place}/{name}"
@@ -199,7 +213,9 @@ def fault_of(place: str, name: str, what: str, error: OSError) -> Fault:
     if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK):
         hint = "the file system must know hard links, and hold the folder as a whole"
         return Fault(f"{name} cannot be {what}: {error.strerror}", hint=hint, where=place)
-    return Fault(f"{name} cannot be {what}: {error.strerror}", where=place)
+    may = f"let the account {account()} do that, or run this as one that may"
+    denied = may if error.errno == errno.EACCES else None
+    return Fault(f"{name} cannot be {what}: {error.strerror}", hint=denied, where=place)
 
 
 def sync_folder(path: str | Path) -> None:
@@ -209,6 +225,12 @@ def sync_folder(path: str | Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
+
+
+def _drop(path: Path) -> None:
+    """Remove a copy of this run, unless it is gone or may not be reached."""
+    with suppress(OSError):
+        path.unlink()
 
 
 def _status(entry: os.DirEntry[str]) -> os.stat_result | None:

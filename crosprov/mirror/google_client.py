@@ -21,6 +21,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.cloud.storage import exceptions as broken
 
+from crosprov.mirror.google_reach import HINT, unreached
 from crosprov.mirror.model import Fault
 from crosprov.mirror.stores import Unavailable
 
@@ -54,8 +55,10 @@ def worded(verb: str, what: str, *, anonymous: bool) -> Iterator[None]:
         raise _forbidden(begun, 401, anonymous) from None
     except answers.NotFound:
         raise Fault(f"{begun}: Google Storage answers 404, there is no such thing") from None
-    except (answers.RetryError, requests.Timeout, urllib3.exceptions.TimeoutError):
-        raise Unavailable(f"{begun}: Google Storage was silent for too long") from None
+    except answers.RetryError as error:
+        raise _given_up(begun, error) from None
+    except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
+        raise _unavailable(begun, error, "Google Storage was silent for too long") from None
     except answers.GoogleAPICallError as error:
         raise _answered(begun, error) from None
     except auth.TransportError:
@@ -68,7 +71,7 @@ def worded(verb: str, what: str, *, anonymous: bool) -> Iterator[None]:
     except (broken.InvalidResponse, broken.DataCorruption) as error:
         raise Unavailable(f"{begun}: the answer is broken ({short(error)})") from None
     except (requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError) as error:
-        raise Unavailable(f"{begun}: the connection broke ({type(error).__name__})") from None
+        raise _unavailable(begun, error, f"the connection broke ({type(error).__name__})") from None
     except (ValueError, KeyError, TypeError) as error:
         raise Fault(f"{begun}: what answers is not Google Storage ({short(error)})") from None
 
@@ -78,6 +81,23 @@ def short(error: BaseException) -> str:
     message = str(getattr(error, "message", "") or error)
     words = message.split("http", 1)[0].splitlines()
     return (words[0].strip(" :,(") if words else "")[:120] or type(error).__name__
+
+
+def _given_up(begun: str, error: answers.RetryError) -> Unavailable:
+    """Word the last of many failures."""
+    last = error.cause
+    if isinstance(last, answers.GoogleAPICallError) and last.code:
+        return Unavailable(f"{begun}: Google Storage answers {int(last.code)} again and again")
+    timeouts = requests.Timeout, urllib3.exceptions.TimeoutError
+    is_broken = isinstance(last, (requests.ConnectionError, ConnectionError))
+    if is_broken and not isinstance(last, timeouts):
+        return _unavailable(begun, error, "the connection breaks again and again")
+    return _unavailable(begun, error, "Google Storage was silent for too long")
+
+
+def _unavailable(begun: str, error: BaseException, otherwise: str) -> Unavailable:
+    reason = unreached(error)
+    return Unavailable(f"{begun}: {reason or otherwise}", hint=HINT if reason else None)
 
 
 def _forbidden(begun: str, status: int, anonymous: bool) -> Fault:

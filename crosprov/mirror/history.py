@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from crosprov.mirror.digests import LENGTHS
 from crosprov.mirror.model import Archive, Fault
+from crosprov.mirror.tracks import NOT_YET, Change, Commit, Track
 
 _GIT = ("git", "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
+_ADDED = "b/"
 _LOG = (
     "log",
     "--format=%x00%h %cs",
@@ -24,20 +25,10 @@ _LOG = (
     "--no-renames",
     "--diff-filter=AMD",
     "--relative",
+    f"--dst-prefix={_ADDED}",
     "--",
     ":(glob)**/Manifest",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Say that a file was another one before a commit; `date` is that commit's, YYYY-MM-DD."""
-
-    name: str
-    commit: str
-    date: str
-    before: Archive
-    after: Archive
 
 
 def has_history(path: Path) -> bool:
@@ -50,56 +41,32 @@ def is_shallow(path: Path) -> bool:
     return _ask(path, "rev-parse", "--is-shallow-repository") == "true"
 
 
-def changes_of(path: Path, now: Mapping[str, Archive]) -> list[Change]:
-    """Find the files of `now` that had another content when they were first named.
+def changes_of(path: Path, now: Mapping[str, Mapping[str, Archive]]) -> list[Change]:
+    """Find the files that had another content when they were first named, the latest change each.
 
-    One `git log` over all Manifests is read as it comes, newest commit first. Contents differ
-    when their sizes do, or a digest that both have; two entries of one size with no hash in
-    common say nothing. A content that came back to what it was first is none that changed.
+    `now` has, for each name, its entry in each Manifest that names it, by the Manifest's path
+    below `path`. One `git log` over all Manifests is read as it comes, newest commit first.
+    Contents differ when their sizes do, or a digest that both have; two entries of one size
+    with no hash in common say nothing. A content that came back to what it was first is none
+    that changed, and neither are two contents that two Manifests had at the same time.
     Raises Fault when git fails.
     """
-    tracks = {name.encode(): _Track(archive) for name, archive in now.items()}
-    commit = ("", "")
+    tracks = {name.encode(): Track(entries) for name, entries in now.items()}
+    commit = NOT_YET
+    manifest = ""
     for line in _log(path):
         if line.startswith(b"\0"):
             short, _, date = line[1:].decode().strip().partition(" ")
-            commit = (short, date)
+            commit = Commit(commit.age + 1, short, date)
+        elif line.startswith(b"+++ "):
+            manifest = line[4:].decode(errors="replace").strip().removeprefix(_ADDED)
         elif line.startswith(b"+DIST "):
             words = line.split()
             track = tracks.get(words[1]) if len(words) > 2 else None
             archive = _archive(words) if track else None
             if track and archive:
-                track.add(archive, commit)
+                track.add(manifest, archive, commit)
     return [change for track in tracks.values() if (change := track.change())]
-
-
-class _Track:
-    """Follow one file into the past."""
-
-    def __init__(self, now: Archive) -> None:
-        self._now = now
-        self._oldest = now
-        self._commit = ("", "")
-        self._change: Change | None = None
-
-    def add(self, archive: Archive, commit: tuple[str, str]) -> None:
-        """Add an older entry; what follows it is what was added last."""
-        if self._change is None and compare(archive, self._oldest) is False:
-            self._change = Change(archive.name, *self._commit, archive, self._oldest)
-        self._oldest = archive
-        self._commit = commit
-
-    def change(self) -> Change | None:
-        """Give the latest change, unless the content is again what it was first."""
-        return None if compare(self._oldest, self._now) else self._change
-
-
-def compare(one: Archive, other: Archive) -> bool | None:
-    """Tell whether two entries are of one content; None when they have no hash in common."""
-    if one.size != other.size:
-        return False
-    common = one.hashes.keys() & other.hashes.keys()
-    return all(one.hashes[name] == other.hashes[name] for name in common) if common else None
 
 
 def _archive(words: list[bytes]) -> Archive | None:

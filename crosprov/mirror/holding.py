@@ -56,7 +56,8 @@ def held(folder: Path, what: str, *, wait: bool = False) -> Iterator[None]:
             process = f", process {who}" if who.isdigit() else ""
             raise Busy(
                 f"another sync of {what} is under way{process}",
-                hint="wait for it; what it has fetched by then is not fetched again",
+                hint="wait for it, or let --wait do that; what it has fetched by then is not "
+                "fetched again",
             ) from None
         lock.seek(0)
         lock.truncate()
@@ -72,6 +73,8 @@ def tidy(folder: Path, wanted: Collection[str]) -> frozenset[str]:
     """
     begun = set()
     for path in folder.iterdir():
+        if path.is_dir() and ".rsync" not in path.name:
+            continue  # nothing of ours
         if path.name.endswith(ENDING) and path.name in wanted:
             begun.add(path.name)
         elif path.name.endswith(ENDING):

@@ -42,6 +42,10 @@ class MirrorHost(Protocol):
         """Run a command of the mirror's program; what it says on the way is given to `say`."""
         ...
 
-    def sync(self) -> None:
-        """Have the mirror's service sync it, and wait for its end."""
+    def sync(self, begun: Callable[[bool], object], told: Callable[[str], object]) -> None:
+        """Have the mirror's service sync it, and wait for its end.
+
+        `begun` is called when it is under way, with True when it was before. `told` is given how
+        far it is, about once a second.
+        """
         ...

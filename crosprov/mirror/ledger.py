@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -72,11 +72,11 @@ class Ledger:
 
     def proofs(self) -> Iterator[Proof]:
         """Go through all proofs, in order of their names."""
-        with self._lock:
+        with self._worded():
             self._put()
             rows = self._base.execute(f"{_ALL} ORDER BY name")
         while True:
-            with self._lock:
+            with self._worded():
                 some = rows.fetchmany(1000)
             if not some:
                 return
@@ -84,7 +84,7 @@ class Ledger:
 
     def find(self, name: str) -> Proof | None:
         """Look up one file."""
-        with self._lock:
+        with self._worded():
             if name in self._noted:
                 return self._noted[name]
             row = self._base.execute(f"{_ALL} WHERE name = ?", (name,)).fetchone()
@@ -92,18 +92,14 @@ class Ledger:
 
     def note(self, proof: Proof) -> None:
         """Write down a proof; it is kept from the next commit on, a second later at most."""
-        with self._lock:
+        with self._worded():
             self._noted[proof.name] = proof
-            if time.monotonic() - self._committed < _EVERY:
-                return
-            try:
+            if time.monotonic() - self._committed >= _EVERY:
                 self._commit()
-            except sqlite3.Error as error:
-                raise self._fault(error) from None
 
     def doubt(self, name: str) -> None:
         """Write down that a file does not have the content any more that was proven."""
-        with self._lock:
+        with self._worded():
             self._put()
             self._base.execute("UPDATE proofs SET mark = '' WHERE name = ?", (name,))
 
@@ -116,6 +112,15 @@ class Ledger:
                 raise self._fault(error) from None
             finally:
                 self._base.close()
+
+    @contextmanager
+    def _worded(self) -> Iterator[None]:
+        """Have the ledger alone in a block; raises Fault for what SQLite cannot do."""
+        with self._lock:
+            try:
+                yield
+            except sqlite3.Error as error:
+                raise self._fault(error) from None
 
     def _put(self) -> None:
         """Hand what was noted to the file."""
@@ -175,4 +180,7 @@ class Ledger:
         self.set_aside = target
 
     def _fault(self, error: sqlite3.Error) -> Fault:
-        return Fault(f"the ledger cannot be used: {error}", where=str(self.path))
+        hint = None
+        if not isinstance(error, sqlite3.OperationalError):
+            hint = "remove the file: all files of the mirror are then read once"
+        return Fault(f"the ledger cannot be used: {error}", hint=hint, where=str(self.path))

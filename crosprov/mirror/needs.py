@@ -45,11 +45,28 @@ def needs_of(
     lineages = [lineage_of(tree, known) for tree in trees]
     with _no_collection():
         told = memory.recall(lineages, source_stale) if memory else None
-        if told is None:
-            reading = _Reading(lineages, source_stale, sourced, events)
-            return reading.remembered(memory) if memory else reading.needs()
-    anew = partial(needs_of, trees, source_stale=source_stale, sourced=sourced)
-    return Needs(Deferred(lambda: anew().archives), told.remarks, told.mark)
+    again = partial(_anew, trees, source_stale, memory, sourced, events)
+    return again() if told is None else Needs(Deferred(again), told.remarks, told.mark)
+
+
+def _anew(
+    trees: Sequence[Tree],
+    source_stale: bool,
+    memory: TreeMemory | None,
+    sourced: SourcedMemory | None,
+    events: Events,
+) -> Needs:
+    """Read trees that were believed to be known, as they are by now."""
+    known = {read_layout(tree.path).name: tree.path for tree in trees}
+    lineages = [lineage_of(tree, known) for tree in trees]
+    with _no_collection():
+        reading = _Reading(lineages, source_stale, sourced, events)
+        return reading.remembered(memory) if memory else reading.needs()
+
+
+def read_now(needs: Needs) -> Needs:
+    """Give needs that are read, with the mark of the trees that they were read from."""
+    return needs.archives.reading if isinstance(needs.archives, Deferred) else needs
 
 
 class _Reading:
@@ -91,7 +108,10 @@ class _Reading:
         Trees are looked at before they are read: what changes in between looks different
         afterwards.
         """
-        paths = self._paths()
+        try:
+            paths = self._paths()
+        except OSError:  # what cannot be listed may change unnoticed
+            return self.needs()
         sighting = sight(paths)
         needs = self.needs()
         is_certain = all(survey.is_certain for survey in self._surveys)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from crosprov.mirror.looking import is_file, is_folder
 from crosprov.mirror.model import Fault
 from crosprov.mirror.tarball import Listing, list_folder, write_tar
 
@@ -24,6 +25,7 @@ NameRule = Callable[[str], Sequence[str]]
 """Judge the name of an archive of one's own: one sentence for each thing that is wrong with it."""
 
 ENDING = ".tar.xz"
+_NO_FOLDER = "there is no such folder"
 _BLOCK = 1 << 20
 
 
@@ -77,16 +79,17 @@ def pack(
 
 
 def _checked_folder(folder: Path) -> Path:
-    if not folder.is_dir():
+    if not is_folder(folder):
         hint = "name a folder such as some-project-0.0.1, with all files in it"
-        raise Fault("there is no such folder", hint=hint, where=str(folder))
+        problem = "this is a file, and a folder is packed" if is_file(folder) else _NO_FOLDER
+        raise Fault(problem, hint=hint, where=str(folder))
     return folder.resolve()
 
 
 def _checked_output(folder: Path, output: Path | None) -> Path:
     output = (output or folder.parent).resolve()
-    if not output.is_dir():
-        raise Fault("there is no such folder for the archive", where=str(output))
+    if not is_folder(output):
+        raise Fault(f"{_NO_FOLDER} for the archive", where=str(output))
     if output == folder or folder in output.parents:
         raise Fault(
             "the archive would be written into the folder that goes into it",

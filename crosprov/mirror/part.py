@@ -193,6 +193,7 @@ class Part:
             if is_last:
                 self._file.finish()
         except OSError as error:
+            self._filled = 0  # what is written of it must not be followed by all of it
             raise self._fault(error) from None
         self._in_hand.append(self._in_hand.pop(0))
         self._filled = 0
@@ -215,6 +216,7 @@ class Part:
         A part goes on at a page boundary, as files do that grow past the page cache.
         """
         number = _opened(self.path)
+        self._file = Growing(number, 0)
         size = os.fstat(number).st_size
         if size > self.archive.size:
             size = 0

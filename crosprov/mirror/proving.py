@@ -13,6 +13,7 @@ from crosprov.mirror.report import Failure, Kind
 from crosprov.mirror.stores import Missing, Store, Stored, new_name
 
 Tick = Callable[[int], object]
+COMES = "with the next sync or, where people fill the mirror, by `crosprov mirror publish`"
 _TODAY = dict.fromkeys(("BLAKE2B", "SHA512"), "")  # what is noted of a file that nobody described
 
 
@@ -50,11 +51,11 @@ class Prover:
         """
         archive = need.archive
         try:
-            found = self.read(stored, computable(archive.hashes) or _TODAY)
+            stored, found = self._settled(stored, computable(archive.hashes) or _TODAY)
         except Missing:
             return Failure.of(need, Kind.MISSING, "it vanished while the mirror was read")
         except Fault as fault:
-            return Failure.of(need, Kind.STORE, fault.sentence, fault.hint)
+            return Failure.of(need, Kind.STORE, str(fault), fault.hint)
         if found is None:
             return Failure.of(need, Kind.REPLACED, "it changed while it was read")
         difference = found.difference(archive)
@@ -62,6 +63,15 @@ class Prover:
             self.note(stored, found.hashes)
             return None
         return self._wrong(need, stored, found, difference)
+
+    def _settled(self, stored: Stored, algorithms: Mapping[str, str]) -> tuple[Stored, Sum | None]:
+        """Digest a file; once more when it got another mark meanwhile.
+
+        Its publisher's own name for it goes after the mirror's appeared, and that marks it anew.
+        """
+        found = self.read(stored, algorithms)
+        now = self._store.find(stored.name) if found is None else None
+        return (stored, found) if now is None else (now, self.read(now, algorithms))
 
     def note(self, stored: Stored, hashes: Mapping[str, str]) -> None:
         """Write a proof into the ledger."""
@@ -108,8 +118,8 @@ def replaced(need: Need, proof: Proof, difference: str) -> Failure:
         Kind.REPLACED,
         f"it was replaced or damaged on the mirror: it was proven on {when}, and now has "
         f"{difference}",
-        "find out who changed it; crosprov leaves it where it is, and a person who moves it "
-        "away lets the next sync fetch the true one",
+        "find out who changed it; crosprov leaves it where it is. When a person has moved it away, "
+        f"the true one comes back {COMES}",
     )
 
 

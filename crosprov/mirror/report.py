@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from crosprov.mirror.model import Need, Owner
+from crosprov.mirror.model import Need, Owner, Remark
 
 
 class Kind(StrEnum):
@@ -27,6 +27,9 @@ class Kind(StrEnum):
 
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 _BEGINNING = r"\1…"
+
+# Remarks on trees that hide what is needed: a sync cannot know what it lacks.
+_UNCLEAR = frozenset({"bad Manifest", "no entry", "unknown ebuild", "bad SRC_URI"})
 
 # Of these the mirror holds a content that is not the one that is wanted. It stays where it is.
 QUARANTINE = frozenset({Kind.IMMUTABLE, Kind.REPLACED})
@@ -91,7 +94,8 @@ class Report:
     before; of the `fetched`, `planned` in a dry run, also the bytes. `checked` were read and
     proven now. `untried` were not come to, because of what `stopped` says. `unknown` files are
     on the mirror, and were compared with nothing: nothing vouches for them. `last_good` is when
-    a sync last left nothing to be done.
+    a sync last left nothing to be done. `unclear` says where trees do not say, or not prove, what
+    they need, so that no sync can know it.
     """
 
     what: str
@@ -113,6 +117,7 @@ class Report:
     failures: tuple[Failure, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    unclear: tuple[str, ...] = ()
     last_good: float | None = None
 
     @property
@@ -132,10 +137,29 @@ class Report:
         return (self.fetched_bytes + self.checked_bytes) / seconds if seconds > 0 else 0.0
 
 
+def unclear_of(remarks: Iterable[Remark]) -> tuple[str, ...]:
+    """Pick from remarks on trees what hides what they need, in sentences."""
+    return tuple(
+        f"{one.place}: {one.sentence}" if one.place else one.sentence
+        for one in remarks
+        if one.kind in _UNCLEAR
+    )
+
+
 def brief(failure: Failure) -> str:
-    """Say in one line what is wrong with a file; of digests only the beginning, as git has it."""
-    sentence = " ".join(failure.sentence.split())
-    return f"{failure.name}: {_DIGEST.sub(_BEGINNING, sentence)}"
+    """Say in one line what is wrong with a file, of digests only the beginning."""
+    return said_of(failure.name, shortened(failure.sentence))
+
+
+def shortened(sentence: str) -> str:
+    """Write a sentence in one line; of digests only the beginning, as git has it."""
+    return _DIGEST.sub(_BEGINNING, " ".join(sentence.split()))
+
+
+def said_of(name: str, sentence: str) -> str:
+    """Say something of a file, and its name once; one like a word may stand there for the word."""
+    is_named = re.search(rf"(?<!\S){re.escape(name)}(?![\w.+-])", sentence)
+    return sentence if is_named and not name.isalpha() else f"{name}: {sentence}"
 
 
 def as_text(report: Report) -> Iterator[str]:
@@ -143,7 +167,7 @@ def as_text(report: Report) -> Iterator[str]:
     for failure in report.failures:
         for owner in failure.needed_by or (None,):
             who = f"{owner.ebuild or owner.package}: " if owner else ""
-            yield f"{who}{failure.name}: {failure.sentence}"
+            yield f"{who}{said_of(failure.name, failure.sentence)}"
         for tried in failure.tried:
             yield f"    {tried.source}: {tried.sentence}"
         if failure.hint:
@@ -169,6 +193,7 @@ def _sums(report: Report) -> str:
         "not tried": report.untried,
         "not proven": report.unproven,
         "left out": len(report.left_out),
+        "not clear": len(report.unclear),
         "not compared": report.unknown,
     }
     words += [f"{count} {word}" for word, count in counts.items() if count]

@@ -22,7 +22,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "rate": round(report.rate, 1),
         "quarantine": [one.name for one in report.quarantine],
     }
-    listed = {key: list(fields[key]) for key in ("planned", "remarks")}
+    listed = {key: list(fields[key]) for key in ("planned", "remarks", "unclear")}
     fields["failures"] = [_failure(one) for one in report.failures]
     return {"version": VERSION, **fields, **listed, **derived}
 
@@ -56,6 +56,18 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) and content.get("version") == VERSION else None
+
+
+def harm_of(state: Path, name: str = LAST) -> str | None:
+    """Say why a report that was kept tells nothing; None when there is none, or a good one."""
+    path = state / name
+    try:
+        path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    return f"{path} is damaged, or of another version" if _read(path) is None else None
 
 
 def last_good(state: Path) -> float | None:
@@ -117,6 +129,7 @@ SCHEMA: dict[str, Any] = {
         ),
         left_out={"type": "object", "additionalProperties": _TEXT},
         remarks=_list(_TEXT),
+        unclear=_list(_TEXT),
         last_good={"type": ["number", "null"]},
         good={"type": "boolean"},
         rate=_NUMBER,

@@ -70,8 +70,8 @@ class Routes:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if route.whole:
             target = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{target}"
-        asked = route.connections.asked(quote(target, safe=_AS_IT_IS), {**route.headers, **headers})
-        with asked as answer:
+        target = quote(target, safe=_AS_IT_IS, errors="surrogateescape")
+        with route.connections.asked(target, {**route.headers, **headers}) as answer:
             yield answer
 
     def _found(self, parts: SplitResult) -> _Route:
@@ -136,7 +136,7 @@ def _server_of(parts: SplitResult) -> tuple[str, int]:
     """Read host and port; raises Unaskable."""
     try:
         host, port = parts.hostname, parts.port
-        named = (host or "").encode("idna" if not (host or "").isascii() else "ascii").decode()
+        named = (host or "").encode("idna").decode()
     except ValueError:
         raise Unaskable("the address cannot be asked") from None
     if parts.scheme not in _PORTS or not named or named.startswith(("*", ".")):
@@ -153,8 +153,8 @@ def _login_of(parts: SplitResult) -> str | None:
 
 def _login_in_netrc(host: str) -> str | None:
     """Look a server up in the file that NETRC names, or ~/.netrc; what is no such file is none."""
-    path = os.environ.get("NETRC") or Path("~/.netrc").expanduser()
-    with suppress(OSError, netrc.NetrcParseError, UnicodeDecodeError):
+    with suppress(OSError, RuntimeError, netrc.NetrcParseError, UnicodeDecodeError):
+        path = os.environ.get("NETRC") or Path("~/.netrc").expanduser()
         found = netrc.netrc(str(path)).authenticators(host)
         if found and found[2] is not None:
             return _basic(found[0] or found[1] or "", found[2])
@@ -162,7 +162,7 @@ def _login_in_netrc(host: str) -> str | None:
 
 
 def _basic(name: str, password: str) -> str:
-    return f"Basic {b64encode(f'{name}:{password}'.encode()).decode()}"
+    return f"Basic {b64encode(f'{name}:{password}'.encode(errors='surrogateescape')).decode()}"
 
 
 def _proxy_for(scheme: str, host: str, port: int) -> SplitResult | None:
@@ -171,7 +171,7 @@ def _proxy_for(scheme: str, host: str, port: int) -> SplitResult | None:
     address = proxies.get(scheme) or proxies.get("all")
     if not address or _is_near(host, port, proxies.get("no", "")):
         return None
-    parts = urlsplit(address if "://" in address else f"http://{address}")
+    parts = _split(address if "://" in address else f"http://{address}")
     if parts.scheme != "http":
         raise Unaskable(f"its proxy is one of {parts.scheme}, and only those of http can be used")
     return parts
@@ -183,7 +183,7 @@ def _is_near(host: str, port: int, said: str) -> bool:
         return True
     for word in said.replace(",", " ").split():
         with suppress(ValueError):
-            if ip_address(host) in ip_network(word, strict=False):
+            if ip_address(host) in ip_network(word.strip("[]"), strict=False):
                 return True
     return False
 

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from crosprov.mirror.config import Config, TreeSource, of_place
 from crosprov.mirror.config_file import read_config
+from crosprov.mirror.looking import is_file, is_folder
 from crosprov.mirror.model import Fault
 from crosprov.mirror.presets import preset_of
 
@@ -69,11 +70,28 @@ def chosen(
     if file is not None:
         yield _overridden(_as_said(read_config(file), given, known=True), given)
     elif words:
+        _refuse_inventory(words[0])
         config = of_place(words[0])
         known = config.store.startswith("gs://") and preset_of(config.store) is not None
         yield _overridden(_with_state(_as_said(config, given, known=known)), given)
     else:
         yield _overridden(Config(name="trees", store="/nonexistent"), given)
+
+
+def _check_upstreams(places: Sequence[str]) -> None:
+    from crosprov.mirror.upstreams import check_upstream
+
+    for place in places:
+        check_upstream(place)
+
+
+def _refuse_inventory(word: str) -> None:
+    """Raise WrongUsage for an inventory that stands where it needs a name beside it."""
+    is_named_so = Path(word).suffix in (".yml", ".yaml") and not is_folder(word)
+    if is_named_so or (not word.startswith("gs://") and is_file(word)):
+        raise WrongUsage(
+            f"{word} is no mirror: one of an inventory is named by two words, INVENTORY NAME"
+        )
 
 
 def _overridden(config: Config, given: argparse.Namespace) -> Config:
@@ -83,6 +101,7 @@ def _overridden(config: Config, given: argparse.Namespace) -> Config:
     if trees:
         config = replace(config, trees=trees)
     if said.get("upstream"):
+        _check_upstreams(said["upstream"])
         config = replace(config, kind="automatic", upstreams=tuple(said["upstream"]))
     if said.get("source_uris"):
         config = replace(config, kind="automatic", source_uris=True)
@@ -100,7 +119,7 @@ def _overridden(config: Config, given: argparse.Namespace) -> Config:
         config = replace(config, credentials=given.credentials)
     if said.get("storage_endpoint") is not None:
         config = replace(config, endpoint=given.storage_endpoint)
-    if config.credentials is not None and not config.credentials.is_file():
+    if config.credentials is not None and not is_file(config.credentials):
         raise Fault("there is no such credentials file", where=str(config.credentials))
     return config
 

@@ -7,6 +7,7 @@ may be changed again and look the same: only what has been at rest for a while i
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from crosprov.mirror.memory import digest_of
 from crosprov.mirror.trees import Lineage, Package
 
+_NEVER = 1 << 100  # nanoseconds: what cannot be looked at is at no rest
 REST = 4.0  # seconds; the coarsest file systems count in steps of two
 
 
@@ -33,13 +35,15 @@ class Sighting:
 
 
 def sight(paths: Iterable[str]) -> Sighting:
-    """Look at paths; what is not there, or cannot be looked at, is a fact as well."""
+    """Look at paths; what is not there is a fact as well, and what cannot be told is at no rest."""
     facts, newest, look = [], 0, os.stat
     for path in paths:
         try:
             found = look(path)
         except OSError as error:
             facts.append(f"none {error.errno}")
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                newest = _NEVER
             continue
         written, changed = found.st_mtime_ns, found.st_ctime_ns
         newest = max(newest, written, changed)
@@ -51,7 +55,7 @@ def paths_beside(lineage: Lineage, packages: Sequence[Package]) -> Iterator[str]
     """Name what a reading of a tree looks at beside its packages' own folders.
 
     That is what the tree and its masters say of themselves, their eclasses, and the cached
-    metadata of the packages' categories.
+    metadata of the packages' categories. Raises OSError for a folder that cannot be listed.
     """
     for folder in lineage.folders:
         yield f"{folder}"
@@ -70,6 +74,6 @@ def _with_entries(folder: str) -> Iterator[str]:
     yield folder
     try:
         names = os.listdir(folder)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     yield from (f"{folder}/{name}" for name in sorted(names))

@@ -235,7 +235,7 @@ class Survey:
             "no entry",
             place,
             f"the Manifest {what} {few}: nothing proves the content, so it is not mirrored",
-            "write the Manifest with ebuild … manifest",
+            "write the Manifest with crosprov mirror manifest",
         )
 
     def _remark_unused(self, draft: Draft, left: Iterable[str]) -> None:

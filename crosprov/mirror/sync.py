@@ -20,13 +20,14 @@ from crosprov.mirror.fetching import Fetcher
 from crosprov.mirror.folder import Folder
 from crosprov.mirror.holding import held, incoming_of, tidy
 from crosprov.mirror.idle import Idle
-from crosprov.mirror.ledger import Ledger
+from crosprov.mirror.ledger import Ledger, Proof
 from crosprov.mirror.limits import Bandwidth, Slots
 from crosprov.mirror.manifests import problem_of_name
 from crosprov.mirror.model import Archive, Fault, Need, Needs
+from crosprov.mirror.needs import read_now
 from crosprov.mirror.part import part_name
-from crosprov.mirror.proving import agrees, changed_mind, holds, immutable
-from crosprov.mirror.report import Failure, Report
+from crosprov.mirror.proving import agrees, changed_mind, holds, immutable, replaced
+from crosprov.mirror.report import Failure, Report, unclear_of
 from crosprov.mirror.stores import Store, Stored
 from crosprov.mirror.sync_options import LEDGER, Options, make_state
 from crosprov.mirror.tasks import Tally, Task, Tools
@@ -57,12 +58,14 @@ def sync(
         began, listing = time.time(), store.list()
         idle = Idle(needs, store, listing, options.state / LEDGER, options)
         report = idle.recall(began)
-        if report is not None and not options.dry_run:
+        if report is not None:
+            report = replace(report, unclear=unclear_of(needs.remarks))
+            if options.dry_run:
+                return report
             tidy(incoming, ())
             events(Listed(0, 0, 0, 0))
-            report = _kept(report, options.state)
-        if report is not None:
-            return report
+            return _kept(report, options.state)
+        needs = read_now(needs)
         with ExitStack() as opened:
             ledger = Ledger(options.state / LEDGER, read_only=options.dry_run)
             opened.callback(ledger.close)
@@ -73,9 +76,10 @@ def sync(
             tally = run.work(upstreams, incoming, begun)
             report = run.report("sync", tally, began)
             last = run.again() if report.is_good and needs.mark else None
-            report = _closed(opened, report)
-        report = _kept(report, options.state)
-        if last is not None:
+            closed = _closed(opened, report)
+        is_known = closed is report  # to the ledger as well
+        report = _kept(closed, options.state)
+        if last is not None and is_known:
             Idle(needs, store, last.listing, options.state / LEDGER, options).keep(
                 last.report("sync", Tally(), began)
             )
@@ -104,6 +108,7 @@ class _Run:
         self.listing = listing
         self.unproven = 0
         self.known: list[Failure] = []
+        self.outdated: dict[str, Proof] = {}  # of files that are not any more what they were
         self.missing: list[Task] = []
         self.doubtful: list[Task] = []
         self._sort()
@@ -178,6 +183,7 @@ class _Run:
             failures=failures,
             left_out=self.left_out,
             remarks=tuple(self._remarks(tally)),
+            unclear=unclear_of(self.all_needs.remarks),
             last_good=report_json.last_good(self.options.state),
         )
         return replace(report, last_good=ended) if report.is_good and not is_dry else report
@@ -189,7 +195,10 @@ class _Run:
             if not self.listing:
                 raise _not_mounted(self.store.place, self.ledger.path)
             need, stored = waiting.get(proof.name), self.listing.get(proof.name)
-            if need is None or stored is None or not holds(proof, stored):
+            if need is None or stored is None:
+                continue
+            if not holds(proof, stored):
+                self.outdated[proof.name] = proof
                 continue
             verdict = agrees(proof, need.archive)
             if verdict is None:
@@ -212,7 +221,11 @@ class _Run:
             self.doubtful.append(Task(need, stored))
         elif stored.size != need.archive.size:
             sizes = f"{stored.size} bytes instead of {need.archive.size} bytes"
-            self.known.append(immutable(need, sizes))
+            proof = self.outdated.get(stored.name)
+            is_ours = proof is not None and agrees(proof, need.archive)
+            self.known.append(
+                replaced(need, proof, sizes) if proof and is_ours else immutable(need, sizes)
+            )
         elif self.options.dry_run:
             self.doubtful.append(Task(need, stored))
         else:

@@ -64,7 +64,8 @@ class TreeMemory:
 
 def _key(lineages: Sequence[Lineage], source_stale: bool) -> str:
     """Name a question, with who asks it: another account may not be let into every folder."""
-    return memory.digest_of(repr((list(lineages), source_stale, os.geteuid())).encode())
+    account = (os.geteuid(), os.getegid(), sorted(os.getgroups()))
+    return memory.digest_of(repr((list(lineages), source_stale, account)).encode())
 
 
 def _mark(key: str, sighting: Sighting) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from crosprov.mirror.looking import is_file, is_folder, unreadable
 from crosprov.mirror.model import Fault, Tree
 
 # Folders at the top of a tree that PMS, or the trees that are in use, keep for other things.
@@ -121,6 +122,7 @@ def packages_of(path: Path, looked: list[str] | None = None) -> Iterator[Package
 
     Categories are found by looking, not in `profiles/categories`: what masters would add to
     that list is not always at hand, and a package left out would be a file never mirrored.
+    For that reason one that may not be read raises Fault, too.
     Each path on which the list depends, and the files of the packages, are added to `looked`.
     """
     looked = [] if looked is None else looked
@@ -150,8 +152,10 @@ def _package(folder: str, category: str, name: str, looked: list[str]) -> Packag
     looked.append(folder)
     try:
         files = os.listdir(folder)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):  # it went away meanwhile
         return None
+    except OSError as error:
+        raise unreadable("the package's folder", folder, error) from None
     start = f"{name}-"
     ebuilds = [f for f in files if f.endswith(".ebuild") and f.startswith(start)]
     has_manifest = "Manifest" in files
@@ -176,17 +180,17 @@ def _folders(path: str, looked: list[str]) -> list[str]:
                 elif entry.is_symlink():  # what it leads to may become a folder
                     looked.append(entry.path)
     except OSError as error:
-        raise Fault(f"the folder cannot be read: {error.strerror}", where=path) from None
+        raise unreadable("the folder", path, error) from None
     return sorted(names)
 
 
 def _check_is_tree(path: Path) -> None:
-    if not path.is_dir():
+    if not is_folder(path):
         raise Fault("there is no such folder", hint="check the tree's path", where=str(path))
-    if (path / "profiles").is_dir() or (path / "metadata" / "layout.conf").is_file():
+    if is_folder(path / "profiles") or is_file(path / "metadata" / "layout.conf"):
         return
     inner = sorted(folder.parent.name for folder in path.glob("*/profiles") if folder.is_dir())
-    outer = next((one for one in path.resolve().parents if (one / "profiles").is_dir()), None)
+    outer = next((one for one in path.resolve().parents if is_folder(one / "profiles")), None)
     hint = f"it lies in a tree, name that: {outer}" if outer else None
     raise Fault(
         "this folder is no tree of ebuilds: it has neither profiles nor metadata/layout.conf",
@@ -213,7 +217,7 @@ def _read_text(path: Path) -> str:
     except UnicodeDecodeError:
         raise Fault("the file is not UTF-8 text", where=str(path)) from None
     except OSError as error:
-        raise Fault(f"the file cannot be read: {error.strerror}", where=str(path)) from None
+        raise unreadable("the file", path, error) from None
 
 
 def _algorithms(value: str) -> tuple[str, ...]:

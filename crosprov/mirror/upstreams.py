@@ -15,7 +15,9 @@ from crosprov.mirror.part import Broken, Part, Reason
 from crosprov.mirror.rsync import Rsync, RsyncError
 from crosprov.mirror.stores import PIECE, Missing, Store, Unavailable, open_store
 from crosprov.mirror.uris import address
-from crosprov.mirror.web import Web, shown
+from crosprov.mirror.web import Web, server_of, shown
+
+_SCHEMES = ("http://", "https://", "rsync://")
 
 
 class Upstream(Protocol):
@@ -27,6 +29,25 @@ class Upstream(Protocol):
     def fetch(self, part: Part) -> None:
         """Append a file's bytes to a part, from where it ends; raises Broken and Fault."""
         ...
+
+
+def check_upstream(place: str) -> None:
+    """Raise Fault for what cannot be opened as a mirror; nothing is asked by that."""
+    if place.startswith(("/", "gs://")) or _server_of(place):
+        return
+    known = place.startswith(_SCHEMES)
+    raise Fault(
+        f"{shown(place)} is no upstream{', as it names no server' if known else ''}",
+        hint="name an address of http, https or rsync, gs://bucket/prefix, or an absolute folder",
+    )
+
+
+def _server_of(place: str) -> str | None:
+    """Name the server of an address that mirrors have; None for what is no such address."""
+    try:
+        return urlsplit(place).hostname if place.startswith(_SCHEMES) else None
+    except ValueError:  # brackets that hold no address of IPv6
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +64,15 @@ class Opener:
         As in GENTOO_MIRRORS, `/distfiles` is added to an address that does not end with it, and
         never to a folder; nor is it to `gs://`, whose folder is named in full.
         """
+        check_upstream(place)
         if place.startswith(("/", "gs://")):
             return StoreUpstream(self.store(place))
-        parts = urlsplit(place)
         base = place.rstrip("/")
         if not base.endswith("/distfiles"):
             base = f"{base}/distfiles"
-        if parts.scheme in ("http", "https") and parts.hostname:
-            return WebUpstream(base, self.web)
-        if parts.scheme == "rsync" and parts.hostname:
+        if base.startswith("rsync:"):
             return RsyncUpstream(base)
-        raise Fault(
-            f"{shown(place)} is no upstream",
-            hint="name an address of http, https or rsync, gs://bucket/prefix, or a folder",
-        )
+        return WebUpstream(base, self.web)
 
     def store(self, place: str) -> Store:
         """Open a folder or a bucket."""
@@ -124,7 +140,7 @@ class WebUpstream(_Arranged):
     def __init__(self, base: str, web: Web) -> None:
         super().__init__()
         self.name = shown(base)
-        self.host = urlsplit(base).netloc.rpartition("@")[2].lower()
+        self.host = server_of(base)
         self._base = base
         self._web = web
 
@@ -146,7 +162,7 @@ class WebFile:
 
     def __init__(self, url: str, web: Web) -> None:
         self.name = shown(url)
-        self.host = urlsplit(url).netloc.rpartition("@")[2].lower()
+        self.host = server_of(url)
         self._url = url
         self._web = web
 
@@ -227,7 +243,7 @@ class RsyncUpstream(_Arranged):
     def __init__(self, base: str) -> None:
         super().__init__()
         self.name = shown(base)
-        self.host = urlsplit(base).netloc.rpartition("@")[2].lower()
+        self.host = server_of(base)
         self._rsync = Rsync(base)
 
     def fetch(self, part: Part) -> None:

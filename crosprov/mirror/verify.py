@@ -15,7 +15,7 @@ from crosprov.mirror.findings import several
 from crosprov.mirror.holding import held, incoming_of
 from crosprov.mirror.ledger import Ledger, Proof
 from crosprov.mirror.model import Archive, Need, Needs
-from crosprov.mirror.proving import holds
+from crosprov.mirror.proving import COMES, holds
 from crosprov.mirror.report import Failure, Kind, Report
 from crosprov.mirror.stores import Recording, Store, Stored
 from crosprov.mirror.sync_options import LEDGER, Options, make_state
@@ -143,21 +143,31 @@ class _Round:
     def remarks(self, first: Tally) -> Iterator[str]:
         """Say what was not compared; `first` is what became of the strangers."""
         if self.strangers:
-            yield (
-                f"not compared: nothing is known of {several(len(self.strangers), 'file')}, such "
-                f"as {self.strangers[0].need.archive.name}; what {first.checked} of them are now "
-                "is written down, and compared the next time"
-            )
+            yield self._newcomers(first.checked)
         if self.unknown:
             yield (
                 f"not compared: of {several(self.unknown, 'file')} the Manifests have only hashes "
                 "that cannot be computed here"
             )
 
+    def _newcomers(self, read: int) -> str:
+        """Say of the strangers, so many of which could be read, that they are known from now on."""
+        count, name = len(self.strangers), min(task.need.archive.name for task in self.strangers)
+        who = name if count == 1 else f"{count} files, such as {name}"
+        if not read:
+            return f"not compared: nothing is known of {who}, and nothing could be read now"
+        noted = f"the digests of {read} that could be read are"
+        if read == count:
+            noted = "its digest is" if count == 1 else "their digests are"
+        return (
+            f"not compared: nothing is known of {who}; {noted} now written down, and compared "
+            "the next time"
+        )
+
     def missing(self, left_out: Mapping[str, str]) -> list[Failure]:
         """Name the files that are needed and never were there."""
         names = self.needs.keys() - self.listing.keys() - self.proofs.keys() - left_out.keys()
-        words = (Kind.MISSING, "the mirror lacks it", "crosprov mirror sync fetches it")
+        words = (Kind.MISSING, "the mirror lacks it", f"it comes {COMES}")
         return [Failure.of(self.needs[name], *words) for name in names]
 
 
@@ -167,5 +177,5 @@ def _vanished(proof: Proof, need: Need | None) -> Failure:
         need,
         Kind.MISSING,
         "it was on the mirror and is gone; nothing of crosprov removes files",
-        "find out who removed it; the next sync fetches it again where a tree needs it",
+        f"find out who removed it; what a tree needs comes back {COMES}",
     )

@@ -111,8 +111,8 @@ _WAIT: list[Row] = [
 
 _SYNC: list[Row] = [
     ("--upstream", {**_MANY, "metavar": "PLACE",
-        "help": "where files are fetched: http(s)://, rsync://, gs://, or a folder; repeatable, "
-                "tried in turn (default: the mirror's)"}),
+        "help": "where files are fetched: http(s):// and rsync://, to which /distfiles is added, "
+                "gs://, or a folder; repeatable, tried in turn (default: the mirror's)"}),
     ("--source-uris", {**_FLAG,
         "help": "what all upstreams lack is fetched from where ebuilds say"}),
     ("--restricted", {**_FLAG, "help": "fetch what RESTRICT keeps from mirrors, too"}),
@@ -267,5 +267,6 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
 EPILOG = """\
 {program} COMMAND --help tells a command's options, with examples.
 
-Exit status: 0 done, 2 findings or files that are lacking, 1 it cannot be done, 64 wrong usage.
+Exit status: 0 done, 2 findings or files that are lacking, 1 it cannot be done, 64 wrong usage,
+130 stopped by the keyboard, 143 ended by SIGTERM.
 """

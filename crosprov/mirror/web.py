@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit
 
 from crosprov.mirror.blocks import BLOCK
 from crosprov.mirror.connections import Answer
@@ -62,13 +62,17 @@ class Web:
             if answer.status in (404, 410):
                 return None
             _check(answer)
-            content, begun = b"", time.monotonic()
-            while piece := answer.read1(most + 1 - len(content)):
-                content += piece
+            if answer.status != 200:
+                raise Broken(Reason.REFUSED, f"it answers {answer.status}")
+            content, begun, room = b"", time.monotonic(), memoryview(bytearray(most + 1))
+            while count := answer.receive(room[: most + 1 - len(content)]):
+                content += room[:count]
                 if len(content) > most:
                     return None
                 if time.monotonic() - begun > 2 * self.patience.window:
                     raise _unreachable("it is too slow")
+            if answer.length:
+                raise _unreachable("the connection broke")
             return content
 
     def fetch(self, url: str, part: Part) -> None:
@@ -139,12 +143,18 @@ class Web:
     def _asked(self, url: str, headers: Mapping[str, str], follow_down: bool) -> Iterator[Answer]:
         for _ in range(REDIRECTS + 1):
             with self._routes.asked(url, {**_PLAIN, **headers}) as answer:
-                where = answer.headers.get("Location") if answer.status in _MOVED else None
+                where = _target(answer) if answer.status in _MOVED else None
                 if not where:
                     yield answer
                     return
             url = _followed(url, where, follow_down)
         raise Broken(Reason.REFUSED, f"it leads on more than {REDIRECTS} times")
+
+
+def _target(answer: Answer) -> str | None:
+    """Read where an answer leads to; servers write names of other scripts as they are."""
+    where = answer.headers.get("Location")
+    return where.encode("latin-1", "replace").decode(errors="surrogateescape") if where else None
 
 
 def _followed(url: str, where: str, follow_down: bool) -> str:
@@ -163,10 +173,12 @@ def _followed(url: str, where: str, follow_down: bool) -> str:
 
 def shown(url: str) -> str:
     """Write an address without a password."""
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    return urlunsplit(parts._replace(netloc=f"…@{parts.netloc.rpartition('@')[2]}"))
+    return re.sub(r"(?<=//)[^/?#]*@", "…@", url)
+
+
+def server_of(url: str) -> str:
+    """Name the server of an address, by which requests are counted."""
+    return url.partition("//")[2].partition("/")[0].rpartition("@")[2].lower()
 
 
 def _check(answer: Answer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 
 from crosprov.mirror.arranging import Arranger
@@ -157,7 +157,7 @@ class Crew:
         except Exists as fault:
             return self._taken(need, fault)
         self._refused = 0
-        self._prover.note(stored, part.proven)
+        self._note(stored, part.proven)
         if not isinstance(self._tools.store, Folder):  # which moves it
             part.discard()
         failure = self._arrange(need, stored)
@@ -193,6 +193,15 @@ class Crew:
         if linked and proof and holds(proof, stored):
             self._tools.ledger.note(proof._replace(mark=linked.mark))
         return None
+
+    def _note(self, stored: Stored, hashes: Mapping[str, str]) -> None:
+        """Write a proof down; where that fails, the file is published all the same."""
+        try:
+            self._prover.note(stored, hashes)
+        except Fault as fault:
+            with self._lock:
+                if str(fault) not in self._tally.remarks:
+                    self._tally.remarks.append(str(fault))
 
     def _note_refusal(self, fault: Fault) -> None:
         self._refused += 1

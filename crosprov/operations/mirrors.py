@@ -16,6 +16,7 @@ from crosprov.facts.mirrors import (
     SyncFact,
     SyncState,
 )
+from crosprov.last_words import LAST_WORDS
 from crosprov.operations.effects import effects
 from crosprov.operations.note import PROGRESS, Commands, Note, Noted
 from crosprov.operations.operation import operation
@@ -55,7 +56,7 @@ brought || {{
   follow
 }}
 brought || {{
-  systemctl --no-pager --full --lines=20 status "$u" >&2
+  last_words "$u" >&2
   exit 1
 }}
 [ "$lacking" = 0 ] || progress "lacking files: $lacking; journalctl -u $u tells which"
@@ -87,7 +88,7 @@ def first_sync(name: str, /, *, configuration: str) -> Commands:
         return
     _tell_reasons(name, seen)
     told = "not synced since its configuration changed" if brought else "not synced yet"
-    effects().about[f"mirror {name}"] = told + _under_way(seen)
+    effects().about[f"mirror {name}"] = told + _broken_off(seen) + _under_way(seen)
     note = Note(
         kind="sync",
         name=name,
@@ -97,7 +98,7 @@ def first_sync(name: str, /, *, configuration: str) -> Commands:
         unknown=("what it fetches: the trees on the host tell that",),
         within=_WITHIN,
     )
-    words = _FOLLOW.format(
+    words = LAST_WORDS + _FOLLOW.format(
         unit=shlex.quote(f"crosprov-mirror@{name}.service"),
         state=shlex.quote(f"{STATES}/{name}"),
         configuration=shlex.quote(configuration),
@@ -137,7 +138,9 @@ def only_syncs(names: Collection[str], verified: Collection[str], /) -> Commands
 def _tell(name: str, seen: Synced) -> None:
     """Say in the host's status how old the last good sync is, and what is lacking."""
     lacking = f", {_files(seen.lacking)} lacking" if seen.lacking else ""
-    effects().about[f"mirror {name}"] = _age(seen) + lacking + _read(seen) + _under_way(seen)
+    since = _broken_off(seen) + _unclear(seen)
+    about = f"{_age(seen)}{lacking}{since}{_read(seen)}{_under_way(seen)}"
+    effects().about[f"mirror {name}"] = about
     _tell_reasons(name, seen)
     if seen.findings:
         effects().notices.append(
@@ -150,6 +153,11 @@ def _tell(name: str, seen: Synced) -> None:
         effects().notices.append(
             f"the mirror {name} lacks {_files(seen.lacking)} that its trees need"
             f"{_because(seen)}; `journalctl -u {service}` on the host tells all"
+        )
+    elif seen.gave_up and not seen.progress:
+        effects().notices.append(
+            f"the last sync of the mirror {name} did not come to its end{_because(seen)}; "
+            f"`journalctl -u {service}` on the host tells all"
         )
     elif seen.days is not None and seen.days >= _OLD:
         effects().notices.append(
@@ -187,6 +195,17 @@ def _read(seen: Synced) -> str:
         days = f"{seen.verified} or more days"
     ago = "less than a day ago" if seen.verified == 0 else f"{days} ago"
     return f"; all read {ago}, {seen.findings or 'no'} finding{'' if seen.findings == 1 else 's'}"
+
+
+def _broken_off(seen: Synced) -> str:
+    return ", the last one broke off" if seen.gave_up and not seen.progress else ""
+
+
+def _unclear(seen: Synced) -> str:
+    if not seen.unclear:
+        return ""
+    notes = "1 note" if seen.unclear == 1 else f"{seen.unclear} notes"
+    return f", not clear what its trees need: {notes}"
 
 
 def _under_way(seen: Synced) -> str:

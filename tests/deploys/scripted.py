@@ -329,7 +329,7 @@ class ScriptedHost:
 
     def _ages(self, _: str, command: str) -> str:
         return "".join(
-            f"{name} {n} {days} {self.verified.get(name, 'never 0')}\n"
+            f"{name} {n} {days} {self.verified.get(name, 'never 0')} 0\n"
             for name, (_, n, days) in self.syncs.items()
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +12,7 @@ import pytest
 from crosprov.mirror.connections import Answer
 from crosprov.mirror.routes import Routes, Waits
 from tests.support.serving import serving
+from tests.support.waiting import until
 
 BODY = bytes(range(256)) * 1000
 
@@ -148,3 +150,58 @@ def test_a_server_that_is_gone_is_an_error(routes: Routes) -> None:
         url = server.url("/whole")
     with pytest.raises((OSError, HTTPException)), routes.asked(url, {}):
         pass
+
+
+class _Odd(_Handler):
+    """Answer with what no server should."""
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)  # type: ignore[attr-defined]
+        if self.path.startswith("/chunk"):
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            size = self.path.rpartition("=")[2].encode()
+            self.wfile.write(b"%s\r\n%s\r\n0\r\n\r\n" % (size, BODY))
+            self.close_connection = True
+        elif self.path == "/talks":
+            self.send_response(200)
+            self._whole(BODY)
+            self.wfile.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        else:
+            self.send_response(200)
+            self._whole(BODY)
+
+
+@pytest.fixture
+def odd() -> Iterator[_Server]:
+    server = _Server()
+    server.RequestHandlerClass = _Odd
+    server.asked = []  # type: ignore[attr-defined]
+    with serving(server):
+        yield server
+
+
+@pytest.mark.parametrize("size", ["-1", "-99999999999999999999", "zz", "", "f" * 40])
+def test_a_chunk_of_no_size_is_an_error_of_the_server(
+    odd: _Server, routes: Routes, size: str
+) -> None:
+    with (
+        pytest.raises((OSError, HTTPException)),
+        routes.asked(odd.url(f"/chunk={size}"), {}) as answer,
+    ):
+        assert _received(answer, 1000) is None
+
+
+def test_an_answer_that_nobody_asked_for_is_no_answer(odd: _Server, routes: Routes) -> None:
+    with routes.asked(odd.url("/talks"), {}) as answer:
+        assert _received(answer) == BODY
+    until(lambda: _is_readable(routes))
+    with routes.asked(odd.url("/whole"), {}) as answer:
+        assert answer.status == 200 and _received(answer) == BODY
+    assert odd.connections == 2
+
+
+def _is_readable(routes: Routes) -> bool:
+    (route,) = routes._routes.values()
+    return bool(select.select([route.connections._idle[0].sock], [], [], 0)[0])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +28,7 @@ from crosprov.mirror.config_file import written
 from crosprov.mirror.findings import SCHEMA as FINDINGS
 from crosprov.mirror.folder import Folder
 from crosprov.mirror.holding import held, incoming_of
+from crosprov.mirror.report import Failure, Kind, Report
 from tests.mirror.overlays import write_tree
 from tests.mirror.publishing import archive
 from tests.support.bucket import BucketServer, bucket_server
@@ -121,6 +124,161 @@ def test_what_is_lacking_is_told_and_remembered(
     assert console.main(["status", "--config", str(place.config), "--max-age", "0"]) == 2
 
 
+def _status(place: Place, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
+    """Ask for the status; give its exit status and its lines, in which no time passes."""
+    capsys.readouterr()
+    code = console.main(["status", "--config", str(place.config)])
+    return code, re.sub(r"\d+ s ago", "0 s ago", capsys.readouterr().out).splitlines()
+
+
+def _empty_store(place: Place) -> None:
+    place.store.rename(place.folder / "unmounted")
+    place.store.mkdir()
+
+
+def _lose_tree(place: Place) -> None:
+    (place.folder / "tree").rename(place.folder / "moved")
+
+
+def _clash(place: Place) -> None:
+    other = {"foo-1.patch": b"another content"}
+    write_tree(place.folder / "tree", other, package="dev-libs/bar")
+
+
+def _mend(place: Place) -> None:
+    shutil.rmtree(place.folder / "tree", ignore_errors=True)
+    write_tree(place.folder / "tree", FILES)
+    if (place.folder / "unmounted").exists():
+        shutil.rmtree(place.store)
+        (place.folder / "unmounted").rename(place.store)
+
+
+@pytest.mark.parametrize(
+    ("harm", "sentence", "hint"),
+    [
+        (_empty_store, "the mirror is empty, and the ledger knows of files in it", "mount its"),
+        (_lose_tree, "there is no such folder", "check the tree's path"),
+        (_clash, "foo-1.patch", ""),
+    ],
+)
+def test_why_a_sync_gave_up_is_known_until_one_comes_to_its_end(
+    place: Place,
+    capsys: pytest.CaptureFixture[str],
+    harm: Callable[[Place], None],
+    sentence: str,
+    hint: str,
+) -> None:
+    assert console.main(["sync", "--config", str(place.config)]) == 0
+    assert _status(place, capsys) == (0, ["last good sync: 0 s ago"])
+    harm(place)
+    assert console.main(["sync", "--config", str(place.config)]) == 1
+    said = capsys.readouterr().err
+    assert sentence in said
+    code, (good, gave_up, *hints) = _status(place, capsys)
+    assert code == 2 and good.startswith("last good sync: ")
+    assert gave_up.startswith("last sync gave up 0 s ago: ") and sentence in gave_up
+    assert hint in "".join(hints)
+    reason, *_ = (place.state / outcome.REASONS).read_text().splitlines()
+    assert reason.startswith("it gave up: ") and sentence in reason
+    assert (place.state / outcome.OUTCOME).read_text().endswith(" 0\n"), "the first one's"
+    words = ["status", "--config", str(place.config), "--format", "json"]
+    assert console.main(words) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert sentence in told["gave_up"]["sentence"] and told["last_sync"]["good"]
+    _mend(place)
+    assert console.main(["sync", "--config", str(place.config)]) == 0
+    assert _status(place, capsys) == (0, ["last good sync: 0 s ago"])
+    assert (place.state / outcome.REASONS).read_text() == ""
+
+
+def test_a_first_sync_that_gave_up_says_so(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _lose_tree(place)
+    assert console.main(["sync", "--config", str(place.config), "--dry-run"]) == 1
+    assert _status(place, capsys)[1] == ["last good sync: never", "no sync has ended yet"]
+    assert console.main(["sync", "--config", str(place.config)]) == 1
+    code, lines = _status(place, capsys)
+    assert code == 2 and lines[0] == "last good sync: never"
+    assert lines[1].startswith("last sync gave up 0 s ago: ")
+
+
+def test_a_sync_that_another_one_keeps_away_did_not_give_up(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert console.main(["sync", "--config", str(place.config)]) == 0
+    with held(incoming_of(Folder(str(place.store)), place.state), "it"):
+        assert console.main(["sync", "--config", str(place.config)]) == 1
+    assert _status(place, capsys) == (0, ["last good sync: 0 s ago"])
+
+
+def test_a_report_that_cannot_be_read_is_named(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert console.main(["sync", "--config", str(place.config)]) == 0
+    (place.state / "last-sync.json").write_text("{")
+    code, lines = _status(place, capsys)
+    assert (code, lines[0]) == (2, "last good sync: not known")
+    assert lines[1].endswith("state/last-sync.json is damaged, or of another version")
+
+
+def test_what_trees_do_not_say_is_told_with_the_status(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = place.folder / "tree/dev-libs/foo/Manifest"
+    manifest.write_text(manifest.read_text().replace("foo-1.patch 5 ", "foo-1.patch "))
+    assert console.main(["sync", "--config", str(place.config)]) == 0
+    assert "1 not clear" in capsys.readouterr().out
+    code, lines = _status(place, capsys)
+    assert code == 0, "nothing that is known is lacking"
+    assert lines[1].startswith("not clear what the trees need, so that it may be lacking: 1 note")
+    assert "dev-libs/foo/Manifest:1: " in lines[2]
+    assert (place.state / outcome.UNCLEAR).read_text() == "1\n"
+
+
+def test_a_sync_that_stopped_says_why_and_what_was_not_tried(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failure = Failure("a.tar", 1, Kind.STORE, "there is no space left for a.tar")
+    report = Report(
+        what="sync", mirror="m", began=0.0, ended=1.0, needed=10, failures=(failure,),
+        untried=9, stopped="/m: there is no space left for a.tar",
+    )  # fmt: skip
+    place.state.mkdir()
+    report_json.keep(report, place.state)
+    code, (_, summary, *lines) = _status(place, capsys)
+    assert code == 2
+    assert summary.endswith(" ago, files that failed: 1, not tried: 9")
+    assert lines == [
+        "  stopped: /m: there is no space left for a.tar",
+        "  there is no space left for a.tar",
+    ]
+    assert list(outcome.reasons(report))[-1] == "9 files not tried"
+
+
+def test_a_finding_counts_until_a_sync_has_mended_it(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--config", str(place.config)]
+    (place.store / "stranger.tar").write_bytes(b"somebody's")
+    assert console.main(["sync", *words]) == 0
+    assert console.main(["verify", *words]) == 0
+    for name in ("foo-1.patch", "stranger.tar"):
+        (place.store / name).chmod(0o644)
+        (place.store / name).write_bytes(b"PATCH")
+    assert console.main(["verify", *words]) == 2
+    code, lines = _status(place, capsys)
+    assert code == 2 and "findings: 2" in lines[1] and len(lines) == 4
+    (place.store / "foo-1.patch").rename(place.folder / "evidence")
+    verified = place.state / outcome.VERIFIED
+    os.utime(verified, (1e9, 1e9))
+    assert console.main(["sync", *words]) == 0
+    code, lines = _status(place, capsys)
+    assert code == 2 and "findings: 1, and 1 that a sync has mended" in lines[1]
+    assert lines[2].startswith("  stranger.tar: ") and len(lines) == 3
+    assert (verified.read_text(), verified.stat().st_mtime) == ("1\n", 1e9)
+
+
 def test_a_damaged_file_is_found_and_stays(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,7 +292,7 @@ def test_a_damaged_file_is_found_and_stays(
     assert damaged.read_bytes() == b"PATCH"
     assert (place.state / outcome.VERIFIED).read_text() == "1\n"
     capsys.readouterr()
-    console.main(["status", "--config", str(place.config)])
+    assert console.main(["status", "--config", str(place.config)]) == 2
     assert "all files read: 0 s ago, files compared: 1, findings: 1\n  foo-1.patch: " in (
         capsys.readouterr().out
     )
@@ -385,8 +543,11 @@ WRONG: list[tuple[list[str], int, str]] = [
     (["publish", "x", "--to", "chromeos-mirror/gentoo"], 1, "filled by a program"),
     (["protect", "m/", "--administrator", "me@example.com"], 64, "me@example.com is no member"),
     (["sync", "nowhere"], 1, "nowhere is no mirror"),
+    (["publish", "x", "--to", "lab.yml"], 64, "lab.yml is no mirror: one of an inventory is"),
+    (["status", "/etc/hostname"], 64, "is named by two words, INVENTORY NAME"),
     (["sync", "x/"], 1, "is filled by people, so it is not synced"),
     (["sync", "/", "--upstream", "/u"], 1, "has no trees, so nothing says what it needs"),
+    (["sync", "/", "--tree", "/none", "--upstream", "ftp://x"], 1, "ftp://x is no upstream"),
     (["sync", "/none", "--upstream", "/u"], 1, "/none: there is no such folder on this machine"),
     (["status", "--config", "/nonexistent"], 1, "/nonexistent: the file cannot be read"),
     (["check", "/nonexistent"], 1, "there is no such folder"),
@@ -453,7 +614,7 @@ def slow_server() -> Iterator[ThreadingHTTPServer]:
     ],
 )
 def test_a_signal_ends_a_sync_and_the_next_one_goes_on(
-    place: Place, number: int, status: int, sentence: str
+    place: Place, number: int, status: int, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with slow_server() as server:
         config = Config(
@@ -475,6 +636,8 @@ def test_a_signal_ends_a_sync_and_the_next_one_goes_on(
     assert (process.returncode, out) == (status, ""), err
     assert err.endswith(sentence) and "Traceback" not in err
     assert not any(place.store.glob("foo*"))
+    interrupted = "last sync was interrupted 0 s ago: the next one goes on from where it was"
+    assert _status(place, capsys) == (2, ["last good sync: never", interrupted])
     upstream = ["--upstream", str(place.folder / "upstream")]
     assert console.main(["sync", "--config", str(place.config), *upstream]) == 0
     assert (place.store / "foo-1.tar.xz").read_bytes() == FILES["foo-1.tar.xz"]

@@ -9,7 +9,7 @@ import pytest
 
 from crosprov.mirror import display, outcome
 from crosprov.mirror.events import Failed, Fetched, Listed, Moved, Progress, Sourcing
-from crosprov.mirror.report import Failure, Kind, Report
+from crosprov.mirror.report import Failure, Kind, Report, said_of
 
 FAILURE = Failed(Failure("b-1.tar.gz", 400, Kind.CORRUPT, "what is offered is not it"))
 
@@ -35,7 +35,7 @@ def progress(*, done: int, rate: float, files_done: int = 1, failed: int = 0) ->
         (progress(done=1_000_000, rate=100_000),
          "25 % of 4.0 MB, 1 of 4 files, 100.0 kB/s, 30 s left"),
         (progress(done=4_000_000, rate=5_000, files_done=4, failed=2),
-         "100 % of 4.0 MB, 4 of 4 files, 5.0 kB/s, 2 failed"),
+         "100 % of 4.0 MB, 2 of 4 files, 5.0 kB/s, 2 failed"),
         (progress(done=5_000_000, rate=0), "100 % of 4.0 MB, 1 of 4 files"),
         (Progress(files=1), "100 % of 0 B, 0 of 1 file"),
     ],
@@ -54,7 +54,7 @@ def test_lines_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = stream.getvalue().splitlines()
     assert lines[0] == "2 files to fetch (1.0 kB)"
     assert "b-1.tar.gz: what is offered is not it" in lines
-    assert lines[-1] == "100 % of 1.0 kB, 2 of 2 files, 1 failed"
+    assert lines[-1] == "60 % of 1.0 kB, 1 of 2 files, 1 failed"
     assert "\x1b" not in stream.getvalue()
 
 
@@ -93,8 +93,25 @@ def test_a_digest_is_cut_where_a_report_follows() -> None:
     for stream in (terminal, log):
         with display.display(stream) as events:
             events(Failed(failure))
-    assert "b.tar: its content has SHA512 0123456789ab… instead of 12\n" in terminal.getvalue()
-    assert digest not in terminal.getvalue() and digest in log.getvalue()
+    for stream in (terminal, log):
+        told = stream.getvalue()
+        assert "b.tar: its content has SHA512 0123456789ab… instead of 12\n" in told
+        assert digest not in told
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence", "said"),
+    [
+        ("a-1.tar", "it is gone", "a-1.tar: it is gone"),
+        ("a-1.tar", "/m: a-1.tar cannot be read", "/m: a-1.tar cannot be read"),
+        ("a-1.tar", "there is no space left for a-1.tar", "there is no space left for a-1.tar"),
+        ("a-1.tar", "it is like a-1.tar.gz", "a-1.tar: it is like a-1.tar.gz"),
+        ("a-1.tar", "/m/a-1.tar is a folder", "a-1.tar: /m/a-1.tar is a folder"),
+        ("it", "it is gone", "it: it is gone"),
+    ],
+)
+def test_a_file_is_named_once(name: str, sentence: str, said: str) -> None:
+    assert said_of(name, sentence) == said
 
 
 def test_the_first_reasons_of_a_sync_that_was_not_good() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -129,6 +132,60 @@ def test_what_changes_behind_a_sync_is_found_by_the_next(new_place: Place) -> No
     assert new_place.sync(events=spoil).is_good
     (failure,) = new_place.sync().failures
     assert failure.name == "foo-1.zip" and failure.kind == "replaced"
+
+
+def test_what_is_kept_belongs_to_the_trees_that_were_read(new_place: Place) -> None:
+    """Trees that change between the question and the reading are remembered as they are then."""
+    root, trees = new_place.root, new_place.root / "one"
+    new_place.sync()
+    (root / "one").rename(root / "first")
+    write_tree(root / "second", {"other-1.zip": b"other"}, package="dev-libs/other")
+    (new_place.store / "other-1.zip").write_bytes(b"other")
+    trees.symlink_to(root / "first")
+    assert new_place.sync().needed == 2
+    memory = TreeMemory(new_place.options.state)
+    needs = needs_of([Tree("one", trees, True)], memory=memory)
+    trees.unlink()
+    trees.symlink_to(root / "second")
+    (new_place.store / "stranger").write_bytes(b"x")
+    assert sync(needs, Folder(str(new_place.store)), (), new_place.options).needed == 1
+    trees.unlink()
+    trees.symlink_to(root / "first")
+    (new_place.store / "foo-1.zip").unlink()
+    assert not new_place.sync().is_good
+
+
+def test_a_ledger_that_cannot_be_kept_is_no_memory(
+    new_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "_commit", fail)
+        assert new_place.sync().remarks
+    assert new_place.sync().checked == 2
+
+
+def fail(ledger: Ledger) -> None:
+    raise sqlite3.OperationalError("disk is full")
+
+
+def test_a_folder_that_cannot_be_listed_is_no_memory(
+    new_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = os.listdir
+
+    def refused(path: str) -> list[str]:
+        if str(path).endswith("/eclass"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return listed(path)
+
+    (new_place.root / "one" / "eclass").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", refused)
+        needs = needs_of(
+            [Tree("one", new_place.root / "one", True)],
+            memory=TreeMemory(new_place.options.state),
+        )
+    assert needs.archives and not needs.mark
 
 
 def test_parts_that_nobody_waits_for_are_removed_all_the_same(place: Place) -> None:

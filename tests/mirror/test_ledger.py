@@ -160,7 +160,8 @@ def test_progress_tells_the_rate_and_the_time_left() -> None:
     assert progress.seconds_left == pytest.approx(100, rel=0.05)
     progress(Proven("foo", 1_000_000))
     progress(Failed(Failure("bar", 1_000_000, Kind.CORRUPT, "…")))
-    assert (progress.done, progress.files_done, progress.failed) == (2_000_000, 2, 1)
+    assert (progress.done, progress.lost) == (1_000_000, 1_000_000)
+    assert (progress.files_done, progress.failed) == (2, 1)
 
 
 @pytest.mark.parametrize(

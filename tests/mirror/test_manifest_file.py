@@ -301,14 +301,24 @@ def test_an_ebuild_that_the_cache_does_not_know_is_sourced(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "where", ["absent", "app-misc", "app-misc/foo/bar-1.ebuild", "app-misc/none"]
+    ("where", "expected"),
+    [
+        ("absent", "there is no such package"),
+        (".", "this is a whole tree, and no package"),
+        ("app-misc", "this is a category of a tree, and no package"),
+        ("app-misc/foo/files", "this is no package of a tree of ebuilds"),
+        ("..", "this is no package of a tree of ebuilds"),
+        ("app-misc/foo/bar-1.ebuild", "it is no ebuild of app-misc/foo"),
+        ("app-misc/none", "has no package app-misc/none with an ebuild"),
+    ],
 )
-def test_what_is_no_package(tmp_path: Path, where: str) -> None:
+def test_what_is_no_package(tmp_path: Path, where: str, expected: str) -> None:
     package = _tree(tmp_path)
     _ebuild(package, "1", "https://example.com/foo-1.tar.xz")
     (package / "bar-1.ebuild").write_text("")
     (package.parent / "none").mkdir()
-    with pytest.raises(Fault):
+    (package / "files").mkdir(exist_ok=True)
+    with pytest.raises(Fault, match=expected):
         write_manifest(package.parents[1] / where, {})
 
 

@@ -184,6 +184,11 @@ def _no_folder(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
+def _file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("")
+
+
 def _only_folders(folder: Path) -> None:
     shutil.rmtree(folder)
     (folder / "inner").mkdir(parents=True)
@@ -202,6 +207,7 @@ def _socket(folder: Path) -> None:
     ("spoil", "expected"),
     [
         (_no_folder, "no such folder"),
+        (_file, "this is a file, and a folder is packed"),
         (_only_folders, "holds no file"),
         (_pipe, "neither a file"),
         (_socket, "neither a file"),

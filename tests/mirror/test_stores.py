@@ -13,6 +13,7 @@ import pytest
 
 from crosprov.mirror.bucket import Bucket
 from crosprov.mirror.folder import Folder
+from crosprov.mirror.google_reach import HINT
 from crosprov.mirror.model import Fault
 from crosprov.mirror.stores import Altered, Exists, Missing, Store, Unavailable, open_store
 from tests.mirror.syncing import archive_of, content
@@ -315,6 +316,39 @@ def test_a_service_that_stays_ill_is_unavailable(
     try:
         with pytest.raises(Unavailable):
             opened("ill", patience=0).list()
+    finally:
+        armed.release()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "reason"),
+    [
+        ("http://127.0.0.1:1", "127.0.0.1:1 cannot be reached (connection refused)"),
+        ("http://nowhere.invalid", "the name nowhere.invalid is not known here"),
+    ],
+)
+def test_a_service_that_is_not_there_is_not_waited_for(endpoint: str, reason: str) -> None:
+    store = Bucket("gs://lost", endpoint=endpoint, patience=3600.0)
+    try:
+        for ask in (store.list, lambda: store.find("foo-1.tar")):
+            with pytest.raises(Unavailable) as caught:
+                ask()
+            assert str(caught.value).endswith(f": {reason}")
+            assert caught.value.hint == HINT
+    finally:
+        store.close()
+
+
+def test_a_service_that_went_away_is_waited_for(
+    server: BucketServer, opened: Callable[..., Bucket]
+) -> None:
+    server.bucket("ill")
+    store = opened("ill", patience=1.0)
+    store.list()
+    armed = server.fail(Rule(path="/b/ill", status=503, times=None))
+    try:
+        with pytest.raises(Unavailable, match="answers 503 again and again"):
+            store.list()
     finally:
         armed.release()
 

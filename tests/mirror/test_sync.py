@@ -285,9 +285,21 @@ def test_without_any_source_the_report_names_the_addresses(world: World) -> None
     assert failure.kind is Kind.NO_SOURCE and "cipd://example/foo" in str(failure.hint)
 
 
-def test_an_upstream_that_is_none_is_refused(world: World) -> None:
-    with pytest.raises(Fault, match="is no upstream"):
-        world.sync(world.need("foo-1.tar"), upstreams=["gopher://user:secret@example.com"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "gopher://user:secret@example.com",
+        "ftp://secret",
+        "http://",
+        "https:///x",
+        "rsync://[x/",
+        "x",
+    ],
+)
+def test_an_upstream_that_is_none_is_refused(world: World, place: str) -> None:
+    with pytest.raises(Fault, match="is no upstream") as raised:
+        world.sync(world.need("foo-1.tar"), upstreams=[place])
+    assert "user:secret" not in str(raised.value)
 
 
 def test_a_mirror_whose_disk_is_not_mounted_is_not_filled_again(world: World) -> None:
@@ -303,8 +315,9 @@ def test_a_second_sync_meanwhile_is_refused(world: World) -> None:
     need = world.need("foo-1.tar")
     world.offer("foo-1.tar", world.files["foo-1.tar"])
     with held(world.store.make_incoming(), "it"):
-        with pytest.raises(Busy, match=f"process {os.getpid()}"):
+        with pytest.raises(Busy, match=f"process {os.getpid()}") as raised:
             world.sync(need)
+    assert "--wait" in str(raised.value.hint)
     assert world.sync(need).is_good
 
 
@@ -357,7 +370,8 @@ def test_progress_ends_where_it_should(world: World) -> None:
         progress(event)
     assert isinstance(world.events[0], Listed)
     assert (progress.files, progress.files_done, progress.failed) == (5, 5, 1)
-    assert progress.done == progress.total
+    assert progress.done == progress.total - progress.lost
+    assert progress.lost == 3000
 
 
 def test_events_of_a_resumed_file_add_up(world: World) -> None:

@@ -21,12 +21,13 @@ import pytest
 from crosprov.mirror.events import Event
 from crosprov.mirror.layouts import GENTOO
 from crosprov.mirror.layouts import NAME as LAYOUT
-from crosprov.mirror.model import Archive
+from crosprov.mirror.ledger import Ledger
+from crosprov.mirror.model import Archive, Fault
 from crosprov.mirror.part import part_name
 from crosprov.mirror.report import Kind
 from crosprov.mirror.sync import sync
 from crosprov.mirror.web import Patience
-from tests.mirror.syncing import QUICK, World, content, needs_of, only, world
+from tests.mirror.syncing import QUICK, World, content, needs_of, only, owner, world
 from tests.support.bucket import Rule
 from tests.support.serving import serving
 
@@ -217,6 +218,52 @@ def test_a_part_that_is_a_published_file_s_other_name_is_never_written(world: Wo
     os.link(other, left)
     assert world.sync(need).is_good
     assert other.read_bytes() == b"precious"
+
+
+NO_ADDRESSES = ["http://[bad/a", "http://a..b/a", f"http://{'a' * 64}.example.com/a", "http:///a"]
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+def test_an_ebuild_that_names_no_address_fails_alone(world: World, address: str) -> None:
+    needs = [world.need("foo-1.tar", None, owner(address)), world.need("bar-1.tar")]
+    world.offer("bar-1.tar", world.files["bar-1.tar"])
+    report = world.sync(*needs, source_uris=True)
+    assert only(report).name == "foo-1.tar" and report.fetched == 1
+
+
+def test_a_layout_that_breaks_off_is_none(world: World) -> None:
+    need = world.need("foo-1.tar")
+    world.offer("layout.conf", b"[structure]\n0=filename-hash BLAKE2B 8\n1=flat\n")
+    world.offer("foo-1.tar", world.files["foo-1.tar"])
+    world.server.fail(Rule(path="layout.conf", cut=12))
+    assert world.sync(need).is_good
+
+
+def test_a_ledger_that_cannot_be_written_fails_no_file(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs = [world.need(f"foo-{n}.tar") for n in range(8)]
+    for name, data in world.files.items():
+        world.offer(name, data)
+
+    def full(ledger: object, proof: object) -> None:
+        raise Fault("the ledger cannot be used: database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "note", full)
+        report = world.sync(*needs)
+    assert report.fetched == 8 and not report.failures and len(report.remarks) == 1
+    assert world.sync(*needs).checked == 8
+
+
+def test_a_second_name_that_goes_while_a_file_is_read_is_no_change(world: World) -> None:
+    need = world.need("foo-1.tar")
+    world.mirror.mkdir()
+    path = world.mirror / "foo-1.tar"
+    path.write_bytes(world.files["foo-1.tar"])
+    left = world.store.make_incoming() / f"copy-{2**22 + 1}-x"  # of a publisher that is no more
+    os.link(path, left)
+    assert world.sync(need).is_good and not left.exists()
 
 
 def test_a_silent_upstream_is_left_for_the_next(world: World) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from crosprov.mirror.checkouts import bring
+from crosprov.mirror.looking import account
 from crosprov.mirror.model import Fault
 from crosprov.mirror.trees import (
     lineage_of,
@@ -20,6 +21,7 @@ from crosprov.mirror.trees import (
     third_party_mirrors,
 )
 from tests.mirror.growing import grow_ebuild, grow_tree, write_manifest
+from tests.mirror.strangers import STRANGER
 
 
 def test_a_tree_says_what_it_is(tmp_path: Path) -> None:
@@ -155,6 +157,18 @@ def test_checkouts_that_cannot_be_made_say_why(tmp_path: Path, remote: Path) -> 
     with pytest.raises(Fault, match="in use for something else"):
         bring(url, tmp_path / "four")
     assert (tmp_path / "four/precious").read_text() == "mine"
+
+
+def test_a_repository_of_another_account_is_told_with_what_helps(
+    tmp_path: Path, remote: Path
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder to another account")
+    for path in (remote, *remote.rglob("*")):
+        os.chown(path, STRANGER, STRANGER)
+    with pytest.raises(Fault, match="dubious ownership") as caught:
+        bring(f"file://{remote}", tmp_path / "one")
+    assert f"chown -R {account()} {tmp_path}/" in (caught.value.hint or "")
 
 
 def test_a_checkout_that_was_killed_anywhere_is_mended(tmp_path: Path, remote: Path) -> None:

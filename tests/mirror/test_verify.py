@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import jsonschema
+import pytest
 
 from crosprov.mirror.report import Kind, as_text
 from crosprov.mirror.report_json import SCHEMA, as_json
@@ -43,6 +44,28 @@ def test_a_replaced_file_is_quarantined_and_never_removed(world: World) -> None:
     assert world.published() == {"foo-1.tar": content(3000, "evil")}
     assert only(world.sync(need)).kind is Kind.REPLACED
     assert only(world.verify(need)).kind is Kind.REPLACED
+
+
+@pytest.mark.parametrize("size", [1, 4000])
+def test_a_look_tells_a_damaged_file_from_a_manifest_that_changed(world: World, size: int) -> None:
+    need = world.need("foo-1.tar")
+    world.offer("foo-1.tar", world.files["foo-1.tar"])
+    world.sync(need)
+    other = world.need("foo-1.tar", content(2000, "another version"))
+    assert only(world.sync(other, dry_run=True)).kind is Kind.IMMUTABLE
+    _replace(world, "foo-1.tar", content(size, "evil"))
+    failure = only(world.sync(need, dry_run=True))
+    assert failure.kind is Kind.REPLACED and "it was proven on" in failure.sentence
+    assert only(world.sync(other, dry_run=True)).kind is Kind.IMMUTABLE
+
+
+def test_what_was_unknown_is_said_with_the_right_number(world: World) -> None:
+    for count, words in ((1, "of a.tar; its digest is now"), (2, "2 files, such as b.tar; their")):
+        for name in ("a.tar", "b.tar", "c.tar")[count - 1 : 2 * count - 1]:
+            world.mirror.mkdir(exist_ok=True)
+            (world.mirror / name).write_bytes(b"x")
+        (remark,) = world.verify().remarks
+        assert words in remark
 
 
 def test_a_file_that_rots_without_a_mark_is_found_and_not_trusted_again(world: World) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from crosprov.facts.mirrors import SyncAgeFact, Synced, SyncFact, SyncState
+from crosprov.last_words import LAST_WORDS, taken_apart
 from crosprov.operations import mirrors
 from crosprov.planning.preamble import PROGRESS
 from tests.support.machine import Machine
@@ -23,12 +24,13 @@ cd "$(dirname "$0")" || exit 1
 echo "$*" >>calls
 case $1 in
 show)
+  if [ "$3" = InvocationID ]; then echo 0123; exit 0; fi
   if [ -s turns ]; then
     sed 1d turns >rest; cp rest turns
     echo activating; exit 0
   fi
   [ ! -e started ] || cp result state/outcome 2>/dev/null
-  echo inactive;;
+  if [ -e fails ] && [ -e started ]; then echo failed; else echo inactive; fi;;
 start) : >started; [ ! -e refuses ];;
 --no-pager) echo 'crosprov.mirror: there is no such folder' ;;
 esac
@@ -144,6 +146,28 @@ def test_the_status_tells_why_the_last_sync_was_not_good(
     assert any(told in notice for notice in plan.notices) == (configuration == "abc")
 
 
+@pytest.mark.parametrize("reason", ["it gave up: a is empty", "it was interrupted: it goes on"])
+def test_the_status_tells_that_a_sync_broke_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    state(tmp_path, "a", "abc 0", 60.0)
+    (tmp_path / "states/a/reasons").write_text(f"{reason}\nhint: mount it\n")
+    (tmp_path / "states/a/unclear").write_text("7\n")
+    monkeypatch.setattr(mirrors, "STATES", str(tmp_path / "states"))
+    machine = Machine(tmp_path)
+    machine.install()
+    plan = machine.plan(lambda: mirrors.first_sync("a", configuration="abc"))
+    assert plan.about["mirror a"] == (
+        "good sync less than a day ago, the last one broke off, not clear what its trees need: "
+        "7 notes"
+    )
+    assert plan.about["last sync of a"] == f"{reason}; hint: mount it"
+    (notice,) = plan.notices
+    assert f"did not come to its end: {reason}" in notice
+    plan = machine.plan(lambda: mirrors.first_sync("a", configuration="other"))
+    assert plan.about["mirror a"].endswith("changed, the last one broke off")
+
+
 def test_units_of_mirrors_are_observed(tmp_path: Path) -> None:
     for name in ("a.b-c", "gentoo"):
         (tmp_path / f"crosprov-mirror@{name}.service").touch()
@@ -182,6 +206,7 @@ def host(tmp_path: Path) -> Path:
 def follow(host: Path, listened: str = ":") -> subprocess.CompletedProcess[str]:
     """Carry the change out; its progress goes to standard output."""
     script = mirrors._FOLLOW.format(unit="u.service", state=host / "state", configuration="abc")
+    script = LAST_WORDS + script
     listens = 'with_progress() { "$@"; }; progress() { echo "$@"; }; listened() { '
     return subprocess.run(
         ["sh", "-c", f"{listens}{listened}; }}\n{PROGRESS}{script}"],
@@ -242,3 +267,48 @@ def test_a_sync_that_does_not_end_well_shows_what_it_said(host: Path, harm: str)
     done = follow(host)
     assert done.returncode == 1
     assert harm == "refuses" or "there is no such folder" in done.stderr
+
+
+JOURNAL = """\
+note: /srv/t/metadata/layout.conf: t follows gentoo, whose folder is not known
+1 file to fetch (3.0 kB)
+error: /srv/t: there is no such folder
+hint: check the tree's path
+    or bring the tree
+"""
+
+
+def journal(host: Path, said: str) -> None:
+    (host / "said").write_text(said)
+    text = (
+        '#!/bin/sh\ncase "$*" in *_SYSTEMD_INVOCATION_ID=0123) cat "$(dirname "$0")/said" ;; esac\n'
+    )
+    (host / "journalctl").write_text(text)
+    (host / "journalctl").chmod(0o755)
+
+
+def test_the_program_s_own_reason_is_what_is_told_of_a_failed_sync(host: Path) -> None:
+    (host / "result").unlink()
+    (host / "fails").touch()
+    journal(host, JOURNAL)
+    done = follow(host)
+    assert (done.returncode, done.stderr) == (1, JOURNAL[JOURNAL.index("error:") :])
+    journal(host, "Traceback (most recent call last):\n  File x\nOSError: no\n")
+    assert follow(host).stderr.endswith("OSError: no\n")
+    journal(host, "")
+    assert "there is no such folder" in follow(host).stderr, "what systemctl knows"
+
+
+@pytest.mark.parametrize(
+    ("said", "parts"),
+    [
+        ("error: a: b\nhint: c\n", ("a: b", "c")),
+        ("error: a\nhint: c\n    d", ("a", "c\n    d")),
+        ("error: a", ("a", None)),
+        ("error: a\nand more", None),
+        ("fatal: a\nhint: c", None),
+        ("", None),
+    ],
+)
+def test_an_error_of_ours_is_taken_apart(said: str, parts: tuple[str, str | None] | None) -> None:
+    assert taken_apart(said) == parts

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 
 from crosprov.mirror.commands.answers import Answer, Context
 from crosprov.mirror.commands.checking import check
-from crosprov.mirror.commands.filling import needs, status, sync, verify
+from crosprov.mirror.commands.filling import needs, sync, verify
 from crosprov.mirror.commands.publishing import acl, manifest, pack, protect, publish
+from crosprov.mirror.commands.state import status
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace, Context], Answer]] = {
     command.__name__: command

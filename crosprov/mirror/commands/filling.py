@@ -1,4 +1,4 @@
-"""The commands that fill a mirror and look after it: sync, verify, status, needs.
+"""The commands that fill a mirror and look after it: sync, verify, needs.
 
 Libraries that take their time to load are imported by the commands that need them.
 """
@@ -6,10 +6,8 @@ Libraries that take their time to load are imported by the commands that need th
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from crosprov.mirror import outcome, report_json
 from crosprov.mirror.commands.answers import LACKING, Answer, Context, as_json, plain
@@ -17,8 +15,9 @@ from crosprov.mirror.commands.opening import read_needs, store_of
 from crosprov.mirror.commands.there import done_there, is_done_there, synced_there
 from crosprov.mirror.config import Config
 from crosprov.mirror.findings import several
+from crosprov.mirror.giving_up import remembered
 from crosprov.mirror.model import Fault, Needs
-from crosprov.mirror.report import Report, age_of, as_text, size_of
+from crosprov.mirror.report import Report, as_text, size_of
 from crosprov.mirror.selection import chosen
 
 if TYPE_CHECKING:
@@ -40,17 +39,30 @@ def sync(given: argparse.Namespace, context: Context) -> Answer:
             )
         if config.host is not None:
             return synced_there(config, given, context)
-        store = store_of(config)
         if given.dry_run:
+            store = store_of(config)
             needs = read_needs(config, given, context, remembered=True)
             report = run(needs, store, config.upstreams, _options(config, given))
         else:
-            tell = partial(outcome.tell, config.state_folder())
-            needs = read_needs(config, given, context, remembered=True, tell=tell)
-            with context.watch(tell) as events:
-                report = run(needs, store, config.upstreams, _options(config, given), events)
-            outcome.keep(config, report)
+            with remembered(config):
+                report = _synced(config, given, context)
         return _reported(report, given, dry=given.dry_run)
+
+
+def _synced(config: Config, given: argparse.Namespace, context: Context) -> Report:
+    """Sync a mirror of this machine, and leave there how that went."""
+    from crosprov.mirror.sync import sync as run
+
+    tell = partial(outcome.tell, config.state_folder())
+    store = store_of(config)
+    needs = read_needs(config, given, context, remembered=True, tell=tell)
+    with context.watch(tell) as events:
+        report = run(needs, store, config.upstreams, _options(config, given), events)
+    try:
+        outcome.keep(config, report)
+    except OSError as error:
+        context.say(f"note: how it went could not be kept in {config.state}: {error.strerror}")
+    return report
 
 
 def verify(given: argparse.Namespace, context: Context) -> Answer:
@@ -67,66 +79,6 @@ def verify(given: argparse.Namespace, context: Context) -> Answer:
         if not given.older:
             outcome.keep_verified(config, report)
         return _reported(report, given)
-
-
-def status(given: argparse.Namespace, context: Context) -> Answer:
-    """Tell how old the last good sync is."""
-    with chosen(given.mirror, given, context.inventories) as config:
-        if is_done_there(config, given):
-            return done_there(config, given, context)
-        last = report_json.last_report(config.state) if config.state else None
-        read = report_json.last_verified(config.state) if config.state else None
-    if config.kind == "manual" and last is None:
-        return _status_of_manual(config, read, given)
-    good = last.get("last_good") if last else None
-    age = None if good is None else time.time() - float(good)
-    too_old = given.max_age is not None and (age is None or age > given.max_age * _DAY)
-    code = 0 if last and last.get("good") and not too_old else LACKING
-    if given.format == "json":
-        return Answer(
-            as_json({"mirror": config.name, "age": age, "last_sync": last, "last_verify": read}),
-            code,
-        )
-    lines = [f"last good sync: {'never' if age is None else f'{age_of(age)} ago'}"]
-    if last is None:
-        lines.append("no sync has ended yet")
-    elif not last.get("good"):
-        ended = age_of(time.time() - float(last.get("ended", 0)))
-        lines.append(f"last sync: {ended} ago, files that failed: {len(last['failures'])}")
-        lines += [f"  {one['name']}: {one['sentence']}" for one in last["failures"]]
-    lines += _reading(read)
-    return Answer("".join(f"{line}\n" for line in lines), code)
-
-
-def _status_of_manual(
-    config: Config, read: Mapping[str, Any] | None, given: argparse.Namespace
-) -> Answer:
-    """Tell of a mirror that people fill when its files were last read; no sync is missed there."""
-    if given.max_age is not None:
-        raise Fault(
-            f"the mirror {config.name} is filled by people, so no sync of it can be too old",
-            hint="leave --max-age out",
-        )
-    code = LACKING if read and read["failures"] else 0
-    if given.format == "json":
-        known = {"mirror": config.name, "age": None, "last_sync": None, "last_verify": read}
-        return Answer(as_json(known), code)
-    lines = ["filled by people, so it is not synced", *_reading(read)]
-    if read is None:
-        lines.append("its files were not read yet: crosprov mirror verify does that")
-    return Answer("".join(f"{line}\n" for line in lines), code)
-
-
-def _reading(read: Mapping[str, Any] | None) -> Iterator[str]:
-    """Tell in lines what the last verification of all files compared and found."""
-    if read is None:
-        return
-    ended = age_of(time.time() - float(read.get("ended", 0)))
-    words = f"files compared: {read['checked']}"
-    if read.get("unknown"):
-        words += f", not compared, as nothing was known of them: {read['unknown']}"
-    yield f"all files read: {ended} ago, {words}, findings: {len(read['failures'])}"
-    yield from (f"  {one['name']}: {one['sentence']}" for one in read["failures"])
 
 
 def needs(given: argparse.Namespace, context: Context) -> Answer:

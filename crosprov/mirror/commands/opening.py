@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from crosprov.mirror.commands.answers import Context, Tell, note
 from crosprov.mirror.config import Config
+from crosprov.mirror.looking import is_folder
 from crosprov.mirror.model import Fault, Needs
 from crosprov.mirror.stores import Store
 
@@ -62,7 +62,7 @@ def store_of(config: Config) -> Store:
     if config.host is not None:
         return config.host.open()
     mirror = config.mirror()
-    if not mirror.in_bucket and not Path(config.store).is_dir():
+    if not mirror.in_bucket and not is_folder(config.store):
         raise Fault(
             "there is no such folder on this machine",
             hint="make it first; one that lies on the host that serves it is named by its "

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
+import time
+from functools import partial
 
-from crosprov.mirror.commands.answers import Answer, Context
+from crosprov.mirror.commands.answers import LACKING, Answer, Context, Tell, as_json
 from crosprov.mirror.config import Config
 from crosprov.mirror.hosts import MirrorHost
 from crosprov.mirror.model import Fault
+from crosprov.mirror.report import as_text
+from crosprov.mirror.report_reading import report_in
 
 # Options that mean the same on the host, and those that name what is on this machine.
 _VALUED = ("older", "parallel", "max_age", "format")
@@ -63,10 +68,52 @@ def synced_there(config: Config, given: argparse.Namespace, context: Context) ->
             "would say otherwise",
             hint="write them into the inventory, or leave them out",
         )
-    context.say(f"the sync is under way on {host.name}; it goes on when this is stopped")
-    host.sync()
-    done = host.run(["status", "--format", given.format], context.say)
-    return Answer(done.text, done.status)
+    try:
+        host.sync(partial(_say_begun, host.name, context.say), _Seldom(context.say))
+    except KeyboardInterrupt as stop:
+        raise type(stop)(
+            f"stopped; the sync goes on on {host.name}, and `crosprov mirror status` tells how "
+            "it ended"
+        ) from None
+    return _told(host, given, context)
+
+
+def _say_begun(host: str, say: Tell, joined: bool) -> None:
+    before = " already" if joined else ""
+    say(f"the sync is under way on {host}{before}; it goes on when this is stopped")
+
+
+class _Seldom:
+    """Say how far a sync is, at times, and only what is new."""
+
+    def __init__(self, say: Tell, pause: float = 10.0) -> None:
+        self._say = say
+        self._pause = pause  # seconds between two lines
+        self._last = ""
+        self._when = float("-inf")
+
+    def __call__(self, words: str) -> None:
+        now = time.monotonic()
+        if words and words != self._last and now - self._when >= self._pause:
+            self._last, self._when = words, now
+            self._say(words)
+
+
+def _told(host: MirrorHost, given: argparse.Namespace, context: Context) -> Answer:
+    """Tell of a sync that ended on a host what one here would: its report."""
+    done = host.run(["status", "--format", "json"], context.say)
+    try:
+        last = json.loads(done.text)["last_sync"]
+        report = report_in(last)
+    except (ValueError, KeyError, TypeError):
+        raise Fault(
+            f"the sync ended on {host.name}, and what it reported cannot be read here",
+            hint="`crosprov mirror status` tells how it went; crosprov apply brings this version",
+        ) from None
+    code = 0 if report.is_good else LACKING
+    if given.format == "json":
+        return Answer(as_json(last), code)
+    return Answer("".join(f"{line}\n" for line in as_text(report)), code)
 
 
 def _host_of(config: Config) -> MirrorHost:

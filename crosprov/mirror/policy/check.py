@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from crosprov.mirror.allowlist import AllowList, sort_out
 from crosprov.mirror.events import Events, mute
 from crosprov.mirror.findings import Finding, Report
-from crosprov.mirror.history import changes_of, compare, has_history, is_shallow
+from crosprov.mirror.history import changes_of, has_history, is_shallow
 from crosprov.mirror.manifests import Manifest
 from crosprov.mirror.model import Archive, Fault, Place, Remark, Tree
 from crosprov.mirror.policy import rules
@@ -29,11 +29,11 @@ from crosprov.mirror.policy.revisions import find_revisions
 from crosprov.mirror.policy.subjects import (
     Ebuild,
     Gathering,
-    Held,
     eclasses_of,
     manifests_of,
 )
 from crosprov.mirror.policy.unpacking import find_unpacking
+from crosprov.mirror.tracks import compare
 from crosprov.mirror.trees import Lineage, lineage_of, read_layout
 
 
@@ -223,9 +223,9 @@ class _Checking:
             self.remarks.append(Remark("no history", None, reason, hint))
         if not self._options.history or not has_history(self._tree.path):
             return
-        places = _places(self._gathering.packages)
+        manifests = {held.manifest.path: held.manifest for held in self._gathering.packages}
         try:
-            changes = changes_of(self._tree.path, self._gathering.archives())
+            changes = changes_of(self._tree.path, self._gathering.entries())
         except Fault as fault:
             self._skipped.add(rules.CHANGED.id)
             sentence = f"not looked at: {rules.CHANGED.id}, as {fault.sentence}"
@@ -234,7 +234,7 @@ class _Checking:
         for change in changes:
             old, new = _difference(change.before, change.after)
             yield rules.CHANGED.at(
-                places[change.name],
+                manifests[change.manifest].place_of(change.name),
                 change.name,
                 commit=change.commit or "none yet",
                 date=change.date or "in the working tree",
@@ -258,12 +258,6 @@ def _unknown(mirror: Mirror) -> Remark:
     sentence = f"who may read {mirror.name} is not known, so its files count for any tree"
     hint = "name it by an inventory, which says who may read it"
     return Remark("unknown mirror", None, sentence, hint)
-
-
-def _places(packages: Iterable[Held]) -> Mapping[str, Place]:
-    return {
-        name: held.manifest.place_of(name) for held in packages for name in held.manifest.archives
-    }
 
 
 def _difference(before: Archive, after: Archive) -> tuple[str, str]:

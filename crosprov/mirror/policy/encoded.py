@@ -58,7 +58,7 @@ _DATA = re.compile(rb"data:[\w/+.;=-]*,$|base64,[\"']?$")
 _DIGESTS = frozenset({32, 40, 56, 64, 96, 128})  # digits of the digests in use
 _DIGESTS32 = frozenset({52, 56, 103})
 _BASE32 = re.compile(rb"[A-Z2-7]++|[a-z2-7]++")
-_NO_NUMBER = re.compile(rb"^[^{\[]*[\w\]][^{]*\{|\[[^]\[,]*\]|/[*/].*")  # a name, a comment
+_NO_NUMBER = re.compile(rb"^[^{\[]*+[\w\]]?[^{]*+\{|\[[^]\[,]*\]|/[*/].*")  # a name, a comment
 # A line of a run may look as if it were of a poorer kind.
 _WITHIN = {("base64", "hexadecimal"), ("base64", "base32"), ("base32", "hexadecimal")}
 

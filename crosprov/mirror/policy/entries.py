@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from crosprov.mirror.findings import Finding
-from crosprov.mirror.history import compare
 from crosprov.mirror.manifests import Manifest, problem_of_name
 from crosprov.mirror.model import Archive, Place
 from crosprov.mirror.policy import rules
 from crosprov.mirror.policy.buckets import Buckets, object_of
 from crosprov.mirror.policy.subjects import Ebuild, Held
+from crosprov.mirror.tracks import compare
 
 _MANY = 3  # names that are written out
 
@@ -34,7 +34,7 @@ def find_entries(held: Held, ebuilds: Iterable[Ebuild], *, expected: bool) -> It
     `expected` is false for a tree that declares to have no Manifests.
     """
     for remark in held.manifest.remarks:
-        advice = remark.hint or "write the Manifest anew with ebuild … manifest"
+        advice = remark.hint or f"write it anew: crosprov mirror manifest {held.path}"
         place = remark.place or Place(held.manifest.path)
         yield rules.MANIFEST.at(place, held.path, problem=remark.sentence, advice=advice)
     if held.manifest.remarks or not expected:
@@ -57,7 +57,7 @@ def find_entries(held: Held, ebuilds: Iterable[Ebuild], *, expected: bool) -> It
                 place,
                 names[0],
                 problem=f"the Manifest has no entry of {_some(names)}",
-                advice="write the Manifest with ebuild … manifest",
+                advice=f"crosprov mirror manifest {held.path} writes it",
             )
 
 

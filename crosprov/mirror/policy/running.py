@@ -104,7 +104,8 @@ def _own_words(words: list[Word]) -> tuple[list[Word], bool]:
     while at < len(words):
         plain = words[at].plain
         if plain == "find":
-            return _executed(words[at:]), evaluated
+            words, at = _executed(words[at:]), 0
+            continue
         if plain == "eval":
             evaluated = True
         elif not (plain.rpartition("/")[2] in _BEFORE or re.match(r"\w+\+?=", plain)):
@@ -118,7 +119,7 @@ def _executed(words: list[Word]) -> list[Word]:
     """Give what `find` starts for each file."""
     for at, word in enumerate(words):
         if word.plain in ("-exec", "-execdir", "-ok"):
-            return _own_words(words[at + 1 :])[0]
+            return words[at + 1 :]
     return []
 
 

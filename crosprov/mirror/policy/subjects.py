@@ -13,7 +13,7 @@ from crosprov.mirror.events import Events
 from crosprov.mirror.learning import learn
 from crosprov.mirror.manifests import Manifest, read_manifest
 from crosprov.mirror.metadata import Cache, Metadata, Stale, read_file
-from crosprov.mirror.model import Archive, Place, Remark
+from crosprov.mirror.model import Archive, Fault, Place, Remark
 from crosprov.mirror.policy.shell import Assignment, Command, assignments_of, commands_of
 from crosprov.mirror.policy.traces import Traces
 from crosprov.mirror.sourcing import Wanted
@@ -155,12 +155,12 @@ class Gathering:
         """Name the files that the ebuilds ask for, as far as that is known."""
         return {source.name for ebuild in self.ebuilds for source in ebuild.sources or ()}
 
-    def archives(self) -> dict[str, Archive]:
-        """Give the entries of all Manifests by name; of a name with two contents, the first."""
-        found: dict[str, Archive] = {}
+    def entries(self) -> dict[str, dict[str, Archive]]:
+        """Give the entries of all Manifests: by name, then by the Manifest's path."""
+        found: dict[str, dict[str, Archive]] = {}
         for held in self.packages:
             for name, archive in held.manifest.archives.items():
-                found.setdefault(name, archive)
+                found.setdefault(name, {})[held.manifest.path] = archive
         return found
 
     def _learn(
@@ -222,7 +222,12 @@ def eclasses_of(root: Path) -> Iterator[Script]:
     for name in names:
         path = root / "eclass" / name
         if name.endswith(".eclass") and not path.is_symlink() and path.is_file():
-            yield Script(f"eclass/{name}", read_file(str(path)).decode(errors="replace"))
+            try:
+                text = read_file(str(path)).decode(errors="replace")
+            except OSError as error:
+                sentence = f"the file cannot be read: {error.strerror}"
+                raise Fault(sentence, where=str(path)) from None
+            yield Script(f"eclass/{name}", text)
 
 
 def manifests_of(root: Path) -> Iterator[Manifest]:

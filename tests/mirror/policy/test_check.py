@@ -293,6 +293,52 @@ def test_changed_contents_are_found_in_the_history(
         assert "bytes) became" in finding.sentence or "bytes became" in finding.sentence
 
 
+Step = dict[str, str | None]  # what each package says of the file from one commit on
+
+
+def _grown_in_packages(tmp_path: Path, steps: list[Step]) -> Grove:
+    grove = Grove(tmp_path)
+    for at, step in enumerate(steps):
+        for package, content in step.items():
+            if content is None:
+                (tmp_path / f"app-misc/{package}/Manifest").unlink()
+                (tmp_path / f"app-misc/{package}/{package}-1.1.ebuild").unlink()
+            else:
+                manifest = {"tool-1.1.tar.gz": content}
+                grove.ebuild(uri=URI, package=f"app-misc/{package}", manifest=manifest)
+        grove.write("note", str(at))
+        grove.commit()
+    return grove
+
+
+@pytest.mark.parametrize(
+    ("steps", "where"),
+    [
+        ([{"a": "1", "b": "22"}], []),  # a clash, and no change
+        ([{"a": "1"}, {"b": "22"}], []),
+        ([{"b": "1"}, {"a": "22"}], []),
+        ([{"a": "1", "b": "1"}], []),
+        ([{"a": "1", "b": "22"}, {"b": None}], []),  # the clash was ended
+        ([{"a": "1", "b": "22"}, {"a": None}], []),
+        ([{"a": "1", "b": "22"}, {"b": "333"}], ["b"]),
+        ([{"a": "1", "b": "22"}, {"a": "333"}], ["a"]),
+        ([{"a": "1", "b": "22"}, {"b": "1"}], ["b"]),
+        ([{"a": "1"}, {"a": None, "b": "22"}], ["b"]),  # a package of another name
+        ([{"b": "1"}, {"b": None, "a": "22"}], ["a"]),
+        ([{"b": "1"}, {"b": None}, {"a": "1"}], []),
+        ([{"a": "1"}, {"a": None, "b": "22"}, {"b": None, "c": "22"}], ["c"]),
+        ([{"a": "1"}, {"a": "22"}, {"a": None, "b": "22"}], ["b"]),
+        ([{"a": "1"}, {"a": "22"}, {"a": None, "b": "1"}], []),
+    ],
+)
+def test_a_change_is_between_one_time_and_another(
+    tmp_path: Path, steps: list[Step], where: list[str]
+) -> None:
+    grove = _grown_in_packages(tmp_path, steps)
+    found = [one for one in grove.found(Options(source_stale=False)) if one.rule == "changed"]
+    assert [str(one.place) for one in found] == [f"app-misc/{one}/Manifest:1" for one in where]
+
+
 def test_other_hashes_are_no_other_content(tmp_path: Path) -> None:
     grove = grown(tmp_path, "a")
     line = f"DIST tool-1.1.tar.gz 1 SHA256 {'0' * 64}\n"
