@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 
 from crosprov.mirror.deferred import Deferred
 from crosprov.mirror.digests import STRONG, computable, strong
@@ -41,27 +40,24 @@ def needs_of(
     a folder is no tree, and Conflict when one name has two contents; so does `archives` where it
     reads the trees.
     """
-    known = {read_layout(tree.path).name: tree.path for tree in trees}
-    lineages = [lineage_of(tree, known) for tree in trees]
+
+    def read(lineages: Sequence[Lineage]) -> Needs:
+        with _no_collection():
+            reading = _Reading(lineages, source_stale, sourced, events)
+            return reading.remembered(memory) if memory else reading.needs()
+
+    lineages = _lineages(trees)
     with _no_collection():
         told = memory.recall(lineages, source_stale) if memory else None
-    again = partial(_anew, trees, source_stale, memory, sourced, events)
-    return again() if told is None else Needs(Deferred(again), told.remarks, told.mark)
+    if told is None:
+        return read(lineages)
+    # Trees that are read later are what they are by then, their masters included.
+    return Needs(Deferred(lambda: read(_lineages(trees))), told.remarks, told.mark)
 
 
-def _anew(
-    trees: Sequence[Tree],
-    source_stale: bool,
-    memory: TreeMemory | None,
-    sourced: SourcedMemory | None,
-    events: Events,
-) -> Needs:
-    """Read trees that were believed to be known, as they are by now."""
+def _lineages(trees: Sequence[Tree]) -> list[Lineage]:
     known = {read_layout(tree.path).name: tree.path for tree in trees}
-    lineages = [lineage_of(tree, known) for tree in trees]
-    with _no_collection():
-        reading = _Reading(lineages, source_stale, sourced, events)
-        return reading.remembered(memory) if memory else reading.needs()
+    return [lineage_of(tree, known) for tree in trees]
 
 
 def read_now(needs: Needs) -> Needs:

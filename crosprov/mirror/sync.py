@@ -75,7 +75,7 @@ def sync(
             begun = tidy(incoming, {part_name(task.need.archive) for task in run.missing})
             tally = run.work(upstreams, incoming, begun)
             report = run.report("sync", tally, began)
-            last = run.again() if report.is_good and needs.mark else None
+            last = run.again(tally) if report.is_good and needs.mark else None
             closed = _closed(opened, report)
         is_known = closed is report  # to the ledger as well
         report = _kept(closed, options.state)
@@ -148,8 +148,13 @@ class _Run:
                 crew.arrange(self._files())
         return tally
 
-    def again(self) -> _Run | None:
-        """Look at the mirror once more; None when there is something to do, or no answer."""
+    def again(self, tally: Tally) -> _Run | None:
+        """Look at the mirror once more; None when there is something to do, or no answer.
+
+        Where nothing was done, the look before was the last.
+        """
+        if not (tally.fetched or tally.checked):
+            return self
         try:
             listing = self.store.list()
         except Fault:
